@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Base of the deployment's lifecycle nodes.
+
+A sub-class fills `configure activate deactivate cleanup`; a `BcError` raised in one of them becomes
+a FAILURE with its text in the log. With `autostart` the node brings itself up, and a failure to do
+so ends the process with exit code 1, so that a launcher sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from bc_runtime.ros.parameters import Parameter, declare
+from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK
+from bc_runtime.spec.errors import BcError
+
+_AUTOSTART = Parameter(
+    name='autostart',
+    default=True,
+    description='Configure and activate without being asked; end the process if that fails.',
+    read_only=True,
+)
+
+
+class DeploymentNode(LifecycleNode):
+    """A lifecycle node that can start itself and comes to rest before its process ends."""
+
+    def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
+        super().__init__(name)
+        self.exit_code = EXIT_OK
+        self._failed = False
+        self._active = False
+        declare(self, [*parameters, _AUTOSTART])
+
+    # What a sub-class fills -------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Read parameters and files, make publishers and subscriptions."""
+
+    def activate(self) -> None:
+        """Begin to work."""
+
+    def deactivate(self) -> None:
+        """Stop working; everything stays configured."""
+
+    def cleanup(self) -> None:
+        """Undo `configure`."""
+
+    # Process -----------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Bring the node up if `autostart` is set."""
+        if not self.get_parameter('autostart').value:
+            return
+        if self.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
+            return self._fail()
+        if self.trigger_activate() is not TransitionCallbackReturn.SUCCESS:
+            self._fail()
+        return None
+
+    def _fail(self) -> None:
+        self.exit_code = EXIT_FAILED
+        self._failed = True
+
+    def finished(self) -> bool:
+        """Return whether bringing the node up failed."""
+        return self._failed
+
+    def request_stop(self) -> None:
+        """Begin to come to rest; most nodes can end at once."""
+
+    def at_rest(self) -> bool:
+        """Return whether the process may end."""
+        return True
+
+    def destroy_node(self) -> None:
+        """Deactivate and clean up, then destroy."""
+        if self._active:
+            self._active = False
+            self._quietly(self.deactivate)
+        self._quietly(self.cleanup)
+        super().destroy_node()
+
+    # Lifecycle callbacks -------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See `configure`."""
+        return self._guard(self.configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See `activate`."""
+        super().on_activate(state)
+        result = self._guard(self.activate)
+        self._active = result is TransitionCallbackReturn.SUCCESS
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See `deactivate`."""
+        super().on_deactivate(state)
+        self._active = False
+        return self._guard(self.deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See `cleanup`."""
+        return self._guard(self.cleanup)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Come to rest as on deactivation."""
+        if self._active:
+            self._active = False
+            self._guard(self.deactivate)
+        return self._guard(self.cleanup)
+
+    def _guard(self, step: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            step()
+        except BcError as error:
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def _quietly(self, step: Callable[[], None]) -> None:
+        """Run a step of the shutdown; what it cannot do any more must not hide the exit code."""
+        try:
+            step()
+        except (BcError, RuntimeError) as error:
+            self.get_logger().warning(f'while ending: {error}')
