@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bc deploy`: run a deployment as supervised processes, without launch_ros."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+import signal
+import sys
+import threading
+
+from bc_runtime.cli.processes import ProcessGroup
+from bc_runtime.deployment import ARGUMENTS, Deployment, describe
+from bc_runtime.policy import check_binding, read_spec
+from bc_runtime.resources import model_directories
+
+_POLL_S = 0.1
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and one option per launch argument."""
+    parser = subparsers.add_parser(
+        'deploy',
+        help='run a policy on a robot',
+        description='Run a policy on a robot: the same nodes and parameters as '
+        '`ros2 launch bc_runtime deploy.launch.py`. Nothing moves before '
+        '`ros2 service call /controller/start std_srvs/srv/Trigger`.',
+    )
+    add_arguments(parser)
+    parser.set_defaults(verb='deploy')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the launch arguments to a parser."""
+    for argument in ARGUMENTS:
+        names = [f'--{argument.name}']
+        dashed = f'--{argument.name.replace("_", "-")}'
+        if dashed not in names:
+            names.append(dashed)
+        parser.add_argument(
+            *names,
+            dest=argument.name,
+            default=argument.default,
+            choices=argument.choices or None,
+            help=f'{argument.description} (default: {argument.default or "none"})',
+        )
+
+
+def prepare(given: Mapping[str, str]) -> Deployment:
+    """Return the deployment after checking robot and policy against each other.
+
+    Everything that can be found wrong without a running robot is found here, before any process.
+
+    Raises:
+        BcError: bad argument, robot YAML, policy file, or a policy that does not fit the robot.
+    """
+    deployment = describe(given)
+    spec = read_spec(deployment.arguments['model'], model_dirs=model_directories())
+    check_binding(spec, deployment.robot)
+    return deployment
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start, watch and stop the deployment; the exit code is that of the node that failed."""
+    deployment = prepare({a.name: getattr(arguments, a.name) for a in ARGUMENTS})
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    group = ProcessGroup()
+    try:
+        group.start(deployment.nodes)
+        while not stop.wait(_POLL_S):
+            ended = group.ended()
+            if ended is not None:
+                name, code = ended
+                print(f'{name} has ended with code {code}; stopping the others', file=sys.stderr)
+                return code or 1
+    finally:
+        group.stop()
+    return 0

@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bc <verb>`: one entry point; each verb is a module with `add_parser` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import importlib
+import sys
+from types import ModuleType
+
+from bc_runtime import __version__
+from bc_runtime.spec.errors import BcError
+
+#: Verb -> module, in the order in which help lists them.
+VERBS = {
+    'demo': 'bc_runtime.cli.demo',
+    'deploy': 'bc_runtime.cli.deploy',
+    'check': 'bc_runtime.cli.check',
+    'inspect': 'bc_runtime.cli.inspect',
+    'wrap': 'bc_runtime.cli.wrap',
+    'train': 'bc_runtime.cli.train',
+    'recover': 'bc_runtime.cli.recover',
+}
+
+EXIT_INTERRUPTED = 130
+EXIT_BAD_INPUT = 2
+
+
+def _load(verb: str) -> ModuleType:
+    return importlib.import_module(VERBS[verb])
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser with every verb."""
+    parser = argparse.ArgumentParser(
+        prog='bc',
+        description='Deploy behaviour-cloned robot policies on ROS 2.',
+        epilog='Documentation: docs/index.md',
+    )
+    parser.add_argument('--version', action='version', version=f'bc_runtime {__version__}')
+    subparsers = parser.add_subparsers(dest='verb', metavar='<verb>', required=True)
+    for verb in VERBS:
+        _load(verb).add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code: 0 done, 1 not achieved, 2 bad input."""
+    arguments = make_parser().parse_args(argv)
+    try:
+        return int(_load(arguments.verb).run(arguments))
+    except BcError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

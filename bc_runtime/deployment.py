@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""The deployment, described once: which nodes, which parameters, which topics.
+
+Two renderers turn it into running processes: `launch/deploy.launch.py` (launch_ros, where a ROS
+distribution is installed) and `bc deploy` (supervised processes, anywhere). Neither adds a fact of
+its own, so they cannot drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from bc_runtime.resources import robot_file, share_directory
+from bc_runtime.spec.errors import ConfigError, available
+from bc_runtime.spec.robot_config import RobotConfig
+
+ParameterValue = bool | int | float | str | list[str]
+
+PACKAGE = 'bc_runtime'
+RECORD_MODES = ('none', 'compressed', 'raw')
+
+#: Message types of the command kinds of a robot's YAML.
+COMMAND_MESSAGES = {
+    'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
+    'float64_multi_array': 'std_msgs/msg/Float64MultiArray',
+    'joint_state': 'sensor_msgs/msg/JointState',
+    'twist': 'geometry_msgs/msg/Twist',
+    'twist_stamped': 'geometry_msgs/msg/TwistStamped',
+}
+
+#: Topics between the nodes -> message type.
+INTERNAL_TOPICS = {
+    'observation': 'bc_msgs/msg/Observation',
+    'action_chunk': 'bc_msgs/msg/ActionChunk',
+    'execution_state': 'bc_msgs/msg/ExecutionState',
+    'policy_info': 'bc_msgs/msg/PolicyInfo',
+    'controller/status': 'bc_msgs/msg/ControllerStatus',
+    'controller/state': 'bc_msgs/msg/StateEvent',
+    'controller/events': 'bc_msgs/msg/StateEvent',
+    'controller/setpoint': 'sensor_msgs/msg/JointState',
+    'controller/command': 'sensor_msgs/msg/JointState',
+    'task_state': 'bc_msgs/msg/TaskState',
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Argument:
+    """One launch argument; `bc deploy --<name>` and `ros2 launch ... <name>:=` are the same."""
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+ARGUMENTS: tuple[Argument, ...] = (
+    Argument(name='robot', default='sim_arm', description='Robot YAML, or a shipped robot'),
+    Argument(
+        name='model', default='sim_arm_act', description='Policy file (.onnx), or a shipped model'
+    ),
+    Argument(name='namespace', default='', description='Namespace of every node'),
+    Argument(
+        name='use_sim_time',
+        default='false',
+        description='Follow /clock instead of the system clock',
+        choices=('true', 'false'),
+    ),
+    Argument(
+        name='params_file',
+        default='',
+        description='Parameters of the nodes (YAML); empty: config/deploy.yaml of the package',
+    ),
+    Argument(
+        name='autostart',
+        default='true',
+        description='Configure and activate the nodes; motion still needs ~/start',
+        choices=('true', 'false'),
+    ),
+    Argument(
+        name='log_level',
+        default='info',
+        description='Log level of every node',
+        choices=('debug', 'info', 'warn', 'error', 'fatal'),
+    ),
+    Argument(
+        name='record',
+        default='compressed',
+        description='Which camera pictures go into the bags; none: no recorder',
+        choices=RECORD_MODES,
+    ),
+    Argument(
+        name='record_directory', default='episodes', description='Folder that bags are written to'
+    ),
+    Argument(
+        name='dry_run',
+        default='false',
+        description='Run everything, but send no command to the robot',
+        choices=('true', 'false'),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDescription:
+    """One process.
+
+    Attributes:
+        executable: Name under `ros2 run bc_runtime`.
+        module: Python module whose `main()` is the same executable.
+    """
+
+    name: str
+    executable: str
+    module: str
+    namespace: str
+    log_level: str
+    params_file: str
+    parameters: Mapping[str, ParameterValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """Every process of a deployment, in the order of starting."""
+
+    robot: RobotConfig
+    nodes: tuple[NodeDescription, ...]
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+def defaults() -> dict[str, str]:
+    """Return every argument with its default."""
+    return {argument.name: argument.default for argument in ARGUMENTS}
+
+
+def describe(given: Mapping[str, str]) -> Deployment:
+    """Return the deployment for the given launch arguments.
+
+    Raises:
+        ConfigError: unknown argument or value, missing file; RobotConfigError for the YAML.
+    """
+    arguments = defaults()
+    unknown = [name for name in given if name not in arguments]
+    if unknown:
+        raise ConfigError(
+            f'unknown launch argument {available(unknown)}; arguments: {available(arguments)}'
+        )
+    arguments.update(given)
+    for argument in ARGUMENTS:
+        value = arguments[argument.name]
+        if argument.choices and value not in argument.choices:
+            raise ConfigError(
+                f'{argument.name}: expected one of {available(argument.choices)}, got {value!r}'
+            )
+    robot_path = robot_file(arguments['robot'])
+    robot = RobotConfig.from_file(robot_path)
+    params_file = arguments['params_file'] or str(share_directory() / 'config' / 'deploy.yaml')
+    if not Path(params_file).is_file():
+        raise ConfigError(f'params_file: there is no file {params_file}')
+
+    def node(name: str, parameters: Mapping[str, ParameterValue]) -> NodeDescription:
+        shared: dict[str, ParameterValue] = {
+            'use_sim_time': arguments['use_sim_time'] == 'true',
+            'autostart': arguments['autostart'] == 'true',
+        }
+        return NodeDescription(
+            name=name,
+            executable=name,
+            module=f'bc_runtime.ros.{name}_node',
+            namespace=arguments['namespace'],
+            log_level=arguments['log_level'],
+            params_file=params_file,
+            parameters=MappingProxyType({**shared, **parameters}),
+        )
+
+    robot_parameter = {'robot': str(robot_path)}
+    nodes = [
+        node('controller', {**robot_parameter, 'dry_run': arguments['dry_run'] == 'true'}),
+        node('observation', robot_parameter),
+        node('inference', {**robot_parameter, 'model': arguments['model']}),
+    ]
+    if arguments['record'] != 'none':
+        topics = [f'{name}:{kind}' for name, kind in recorded_topics(robot, arguments['record'])]
+        nodes.append(
+            node('recorder', {'topics': topics, 'directory': arguments['record_directory']})
+        )
+    return Deployment(robot=robot, nodes=tuple(nodes), arguments=MappingProxyType(arguments))
+
+
+def recorded_topics(robot: RobotConfig, images: str) -> list[tuple[str, str]]:
+    """Return (topic, message type) of everything that an episode's bag holds."""
+    topics = dict(INTERNAL_TOPICS)
+    topics[robot.joint_states.topic] = 'sensor_msgs/msg/JointState'
+    topics[robot.instruction_topic] = 'std_msgs/msg/String'
+    topics[robot.command.topic] = COMMAND_MESSAGES[robot.command.type]
+    if robot.human.estop_topic:
+        topics[robot.human.estop_topic] = 'std_msgs/msg/Bool'
+    for camera in robot.cameras.values():
+        compressed = camera.transport == 'compressed'
+        if images == 'raw' and not compressed:
+            topics[camera.topic] = 'sensor_msgs/msg/Image'
+        else:
+            topic = camera.topic if compressed else f'{camera.topic}/compressed'
+            topics[topic] = 'sensor_msgs/msg/CompressedImage'
+    for stream in robot.streams.values():
+        topics[stream.topic] = stream.type
+    return list(topics.items())

@@ -1,0 +1,196 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Convert between messages and the values of the pure packages. No logic, no copies that can be
+avoided.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+import math
+
+from bc_msgs import msg as bc_msg
+from builtin_interfaces.msg import Duration, Time
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs import msg as sensor_msg
+
+from bc_runtime.execution import ActionChunk
+from bc_runtime.observation import CompressedImage, Observation, RawImage
+from bc_runtime.spec import PolicySpec
+
+NS = 1_000_000_000
+
+
+def to_ns(stamp: Time | Duration) -> int:
+    """Return nanoseconds of a time or duration message."""
+    return int(stamp.sec) * NS + int(stamp.nanosec)
+
+
+def to_time(ns: int) -> Time:
+    """Return a time message."""
+    return Time(sec=ns // NS, nanosec=ns % NS)
+
+
+def to_duration(ns: int) -> Duration:
+    """Return a duration message."""
+    return Duration(sec=ns // NS, nanosec=ns % NS)
+
+
+def to_bytes(values: NDArray[np.generic]) -> array[int]:
+    """Return the elements as the byte array that rosidl takes without looking at each element."""
+    data = array('B')
+    data.frombytes(memoryview(np.ascontiguousarray(values)).cast('B'))
+    return data
+
+
+def raw_image(msg: sensor_msg.Image) -> RawImage:
+    """Return an image message as a value; the pixels are not copied."""
+    return RawImage(
+        height=msg.height,
+        width=msg.width,
+        encoding=msg.encoding,
+        step=msg.step,
+        is_bigendian=bool(msg.is_bigendian),
+        data=memoryview(msg.data),
+    )
+
+
+def compressed_image(msg: sensor_msg.CompressedImage) -> CompressedImage:
+    """Return a compressed image message as a value; the bytes are not copied."""
+    return CompressedImage(format=msg.format, data=memoryview(msg.data))
+
+
+def tensor_to_msg(name: str, values: NDArray[np.generic]) -> bc_msg.Tensor:
+    """Return a tensor message; text becomes UTF-8 bytes, one row per string."""
+    if values.dtype == object:
+        text = '\0'.join(str(item) for item in values.ravel()).encode()
+        return bc_msg.Tensor(
+            name=name, dtype='utf8', shape=list(values.shape), data=array('B', text)
+        )
+    return bc_msg.Tensor(
+        name=name, dtype=values.dtype.name, shape=list(values.shape), data=to_bytes(values)
+    )
+
+
+def tensor_from_msg(msg: bc_msg.Tensor) -> NDArray[np.generic]:
+    """Return a read-only array over the message's bytes."""
+    if msg.dtype == 'utf8':
+        words = bytes(msg.data).decode().split('\0')
+        return np.array(words, dtype=object).reshape(tuple(msg.shape))
+    values = np.frombuffer(msg.data, dtype=np.dtype(msg.dtype)).reshape(tuple(msg.shape))
+    values.flags.writeable = False
+    return values
+
+
+def observation_to_msg(
+    observation: Observation,
+    *,
+    sequence: int,
+    epoch: int,
+    policy_id: str,
+    anchor: Mapping[str, float],
+    assembly_s: float,
+) -> bc_msg.Observation:
+    """Return the message of an observation, valid or not."""
+    msg = bc_msg.Observation()
+    msg.header.stamp = to_time(observation.stamp_ns)
+    msg.sequence = sequence
+    msg.epoch = epoch
+    msg.policy_id = policy_id
+    msg.instruction = observation.instruction
+    msg.valid = observation.valid
+    msg.reasons = [str(reason) for reason in observation.reasons]
+    if observation.valid:
+        msg.tensors = [tensor_to_msg(name, v) for name, v in observation.tensors.items()]
+    reasons = {reason.stream: reason.code.value for reason in observation.reasons}
+    msg.streams = [
+        bc_msg.StreamStatus(
+            name=report.name,
+            stamp=to_time(report.stamp_ns) if report.stamp_ns is not None else Time(),
+            age=_seconds(report.age_ns),
+            skew=_seconds(report.skew_ns),
+            reason=reasons.get(report.name, ''),
+        )
+        for report in observation.streams
+    ]
+    msg.anchor_names = list(anchor)
+    msg.anchor_positions = list(anchor.values())
+    msg.assembly = assembly_s
+    return msg
+
+
+def chunk_to_msg(
+    spec: PolicySpec,
+    observation: bc_msg.Observation,
+    values: NDArray[np.float32],
+    *,
+    sequence: int,
+    policy_id: str,
+    start_ns: int,
+    end_ns: int,
+    inference_s: float,
+    prefix_steps: int = 0,
+) -> bc_msg.ActionChunk:
+    """Return the message of a chunk inferred from an observation message."""
+    msg = bc_msg.ActionChunk()
+    msg.header.stamp = observation.header.stamp
+    msg.dt = to_duration(spec.dt_ns)
+    msg.stamp_index = spec.stamp_index
+    msg.sequence = sequence
+    msg.observation_sequence = observation.sequence
+    msg.epoch = observation.epoch
+    msg.policy_id = policy_id
+    msg.steps = int(values.shape[0])
+    msg.names = list(spec.action_names)
+    msg.kinds = [kind.value for kind in spec.action_kinds]
+    msg.units = list(spec.action_units)
+    msg.references = [reference.value for reference in spec.action_references]
+    msg.anchor_names = observation.anchor_names
+    msg.anchor_positions = observation.anchor_positions
+    data = array('f')
+    data.frombytes(np.ascontiguousarray(values, dtype=np.float32).tobytes())
+    msg.values = data
+    msg.prefix_steps = prefix_steps
+    msg.inference_start = to_time(start_ns)
+    msg.inference_end = to_time(end_ns)
+    msg.inference = inference_s
+    msg.observation_age = (start_ns - to_ns(observation.header.stamp)) / NS
+    return msg
+
+
+def chunk_from_msg(msg: bc_msg.ActionChunk, *, received_ns: int) -> ActionChunk:
+    """Return the chunk of a message.
+
+    Raises:
+        ExecutionError: the message contradicts itself (sizes, names, non-finite values).
+    """
+    values = np.frombuffer(msg.values, dtype=np.float32)
+    width = len(msg.names)
+    if width and msg.steps and values.size == msg.steps * width:
+        values = values.reshape(msg.steps, width)
+    return ActionChunk(
+        stamp_ns=to_ns(msg.header.stamp),
+        dt_ns=to_ns(msg.dt),
+        stamp_index=msg.stamp_index,
+        values=values,
+        names=tuple(msg.names),
+        kinds=tuple(msg.kinds),
+        references=tuple(msg.references),
+        policy_id=msg.policy_id,
+        sequence=msg.sequence,
+        epoch=msg.epoch,
+        observation_sequence=msg.observation_sequence,
+        anchor=dict(zip(msg.anchor_names, msg.anchor_positions, strict=False)) or None,
+        received_ns=received_ns,
+    )
+
+
+def named_positions(names: Sequence[str], values: Sequence[float]) -> sensor_msg.JointState:
+    """Return a JointState with names, as plotting tools need it."""
+    return sensor_msg.JointState(name=list(names), position=list(values))
+
+
+def _seconds(ns: int | None) -> float:
+    return math.nan if ns is None else ns / NS

@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Deploy a policy: `ros2 launch bc_runtime deploy.launch.py robot:=my_robot.yaml model:=policy.onnx`.
+
+A renderer of `bc_runtime.deployment` and nothing more; `--show-args` prints the arguments.
+"""
+
+from bc_runtime.deployment import ARGUMENTS, describe, NodeDescription, PACKAGE
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+
+
+def _node(description: NodeDescription) -> LifecycleNode:
+    return LifecycleNode(
+        package=PACKAGE,
+        executable=description.executable,
+        name=description.name,
+        namespace=description.namespace,
+        parameters=[description.params_file, dict(description.parameters)],
+        arguments=['--ros-args', '--log-level', f'{description.name}:={description.log_level}'],
+        output='screen',
+        # The controller brakes before it ends.
+        sigterm_timeout='5',
+    )
+
+
+def _deploy(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    given = {a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS}
+    actions: list[LaunchDescriptionEntity] = []
+    for description in describe(given).nodes:
+        node = _node(description)
+        reason = f'{description.name} has ended'
+        actions.append(node)
+        # No part of a deployment is worth running without the others.
+        actions.append(
+            RegisterEventHandler(
+                OnProcessExit(target_action=node, on_exit=[EmitEvent(event=Shutdown(reason=reason))])
+            )
+        )
+    return actions
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(
+                    a.name,
+                    default_value=a.default,
+                    description=a.description,
+                    choices=list(a.choices) or None,
+                )
+                for a in ARGUMENTS
+            ),
+            OpaqueFunction(function=_deploy),
+        ]
+    )
