@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Chunks of future actions on one time axis, and a setpoint for any time.
+
+```python
+timeline = Timeline(make_strategy('temporal_ensemble', {'coeff': 0.01}), interpolation='cubic')
+timeline.add(chunk)                       # ActionChunk -> AddResult
+answer = timeline.at(t_ns)                # Setpoint or Hole: a hole means brake
+timeline.remaining_s(t_ns)                # how long the plan lasts
+timeline.committed(t_ns, n)               # CommittedPrefix for real-time chunking
+timeline.clear(epoch, newer_than_ns=now)  # nothing of before counts any more
+```
+
+Times are int nanoseconds on the ROS clock. Pure numpy; no ROS, no threads, no clock of its own.
+"""
+
+from bc_runtime.execution.blending import BlendOptions, GripperRule
+from bc_runtime.execution.chunk import SNAP_NS, ActionChunk
+from bc_runtime.execution.interpolation import Interpolation
+from bc_runtime.execution.setpoint import CommittedPrefix, Hole, HoleReason, LiveChunk, Setpoint
+from bc_runtime.execution.soft_mask import MaskSchedule
+from bc_runtime.execution.strategies import (
+    Latest,
+    RealTimeChunking,
+    RecedingHorizon,
+    Strategy,
+    TemporalEnsemble,
+    WeightedAverage,
+    make_strategy,
+)
+from bc_runtime.execution.timeline import AddResult, Timeline
+
+__all__ = [
+    'SNAP_NS',
+    'ActionChunk',
+    'AddResult',
+    'BlendOptions',
+    'CommittedPrefix',
+    'GripperRule',
+    'Hole',
+    'HoleReason',
+    'Interpolation',
+    'Latest',
+    'LiveChunk',
+    'MaskSchedule',
+    'RealTimeChunking',
+    'RecedingHorizon',
+    'Setpoint',
+    'Strategy',
+    'TemporalEnsemble',
+    'Timeline',
+    'WeightedAverage',
+    'make_strategy',
+]

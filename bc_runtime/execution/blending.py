@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""One action out of many, by kind.
+
+A weighted mean is right for positions and wrong for almost everything else: the mean of +3.1 and
+-3.1 rad is the other side of the circle, the mean of two quaternions with opposite signs is zero,
+the mean of open and closed is a gripper that holds nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bc_runtime.execution import rotation
+from bc_runtime.execution.layout import ActionLayout
+from bc_runtime.spec.errors import ExecutionError
+
+Array = NDArray[np.float64]
+
+
+class GripperRule(StrEnum):
+    """NEWEST: the newest chunk decides. AVERAGE: blended like a position, as ACT does."""
+
+    NEWEST = 'newest'
+    AVERAGE = 'average'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlendOptions:
+    """How grippers and binary actions are decided.
+
+    Hysteresis works along the chunks that cover a time, oldest to newest, not along time: the
+    decision stays a pure function of the known chunks. A newer chunk changes the decision of the
+    older ones only if it differs enough, which is what stops chatter between chunks that nearly
+    agree.
+
+    Attributes:
+        gripper: Rule for dimensions of kind gripper.
+        gripper_threshold: A newer chunk must differ by more than this from the decision of the
+            older ones [unit of the dimension]. 0: the newest always wins.
+        binary_on: Value from which on a chunk says on.
+        binary_off: Value down to which a chunk says off; between the two the older chunks decide.
+    """
+
+    gripper: GripperRule = GripperRule.NEWEST
+    gripper_threshold: float = 0.0
+    binary_on: float = 0.6
+    binary_off: float = 0.4
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds that cross."""
+        object.__setattr__(self, 'gripper', GripperRule(self.gripper))
+        if not self.gripper_threshold >= 0.0:
+            raise ExecutionError(
+                f'expected a gripper_threshold of at least 0, got {self.gripper_threshold}'
+            )
+        if not self.binary_off <= self.binary_on:
+            raise ExecutionError(
+                f'expected binary_off <= binary_on, got {self.binary_off} and {self.binary_on}'
+            )
+
+
+def blend(
+    values: Array, rates: Array, weights: Array, layout: ActionLayout, options: BlendOptions
+) -> tuple[Array, Array]:
+    """Return the (inner_dim,) value and rate of n chunks at one time.
+
+    Args:
+        values: (n, inner_dim), oldest observation first.
+        rates: (n, inner_dim), change per second.
+        weights: (n,), sum 1. Chunks of weight 0 have no say in anything.
+        layout: Columns by kind.
+        options: Rules for grippers and binary actions.
+    """
+    if len(weights) == 1:
+        value, rate = values[0], rates[0]
+    else:
+        # Sums in a fixed order, not a BLAS product: the same bits on every machine.
+        w = weights[:, None]
+        value = np.add.reduce(w * values, axis=0)
+        rate = np.add.reduce(w * rates, axis=0)
+        if layout.continuous.size:
+            c = layout.continuous
+            value[c] = _shortest_arc(values[:, c], weights)
+        if layout.gripper.size and options.gripper is GripperRule.NEWEST:
+            said = np.flatnonzero(weights > 0.0)
+            for g in layout.gripper:
+                row = _decided(values[said, g], options.gripper_threshold)
+                value[g], rate[g] = values[said[row], g], rates[said[row], g]
+    if layout.binary.size:
+        said = np.flatnonzero(weights > 0.0)
+        for b in layout.binary:
+            value[b], rate[b] = _on_or_off(values[said, b], options), 0.0
+    for group in layout.rotations:
+        part = slice(group.inner, group.inner + 4)
+        q, q_rate = values[:, part], rates[:, part]
+        if len(weights) > 1:
+            q_mean, eigenvalues, vectors = rotation.mean(q, weights)
+            rate[part] = rotation.mean_rate(q_mean, q, q_rate, weights, eigenvalues, vectors)
+            value[part] = q_mean
+        else:
+            value[part] = rotation.canonical(q[0])
+            rate[part] = q_rate[0] * (1.0 if np.dot(value[part], q[0]) > 0.0 else -1.0)
+    if layout.rates.size:
+        rate[layout.rates] = value[layout.rates]
+    return value, rate
+
+
+def _shortest_arc(angles: Array, weights: Array) -> Array:
+    """Return the weighted mean of (n, d) angles, each taken on the short way from the newest."""
+    newest = angles[-1]
+    turn = angles - newest
+    turn -= 2.0 * np.pi * np.round(turn / (2.0 * np.pi))
+    result: Array = newest + np.add.reduce(weights[:, None] * turn, axis=0)
+    return result
+
+
+def _decided(values: Array, threshold: float) -> int:
+    """Return the row whose value stands: the newest that differs enough from those before."""
+    if threshold == 0.0:
+        return len(values) - 1
+    listed = values.tolist()
+    row = 0
+    for i, value in enumerate(listed):
+        if abs(value - listed[row]) > threshold:
+            row = i
+    return row
+
+
+def _on_or_off(values: Array, options: BlendOptions) -> float:
+    """Return 1 or 0: the newest value outside the undecided band, else the oldest, rounded."""
+    decided = np.flatnonzero((values >= options.binary_on) | (values <= options.binary_off))
+    if decided.size:
+        return 1.0 if values[decided[-1]] >= options.binary_on else 0.0
+    return 1.0 if values[0] >= 0.5 * (options.binary_on + options.binary_off) else 0.0
