@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""The braking tail: a trajectory message that ends at rest, so silence stops the robot.
+
+The tail continues the newest command by braking each joint at its own deceleration. A driver that
+follows the message comes to rest inside the limits when no further message arrives, whatever
+happened to the controller; the next message replaces the tail before it is used.
+
+Per joint on purpose: when all joints finish together (a stop along the path), joints that could
+stop early are carried on by the slowest one, and leave their limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, isfinite
+
+from bc_runtime.safety.limits import JointLimits
+from bc_runtime.spec.errors import SafetyError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrakingTail:
+    """Points of a trajectory that starts at the command and ends at rest.
+
+    Attributes:
+        times_s: Time of each point after the command [s], shape (p,); the first is 0.
+        positions: Per point and joint [rad or m], shape (p, n); the first row is the command.
+        velocities: Per point and joint [rad/s or m/s], shape (p, n); the last row is zero.
+    """
+
+    times_s: tuple[float, ...]
+    positions: tuple[tuple[float, ...], ...]
+    velocities: tuple[tuple[float, ...], ...]
+
+    @property
+    def horizon_s(self) -> float:
+        """Time from the command to rest [s]."""
+        return self.times_s[-1]
+
+
+def braking_tail(
+    position: Sequence[float],
+    velocity: Sequence[float],
+    limits: Sequence[JointLimits],
+    dt_s: float,
+    *,
+    stride: int = 1,
+) -> BrakingTail:
+    """Return the tail that belongs to a command of the limiter.
+
+    Args:
+        position: Command, shape (n,).
+        velocity: Velocity of the command, shape (n,).
+        limits: Limits per joint; only the deceleration is used.
+        dt_s: Control period [s]; the tail's steps are the limiter's steps, for which it has
+            proven that they end inside the limits.
+        stride: Keep every stride-th point (and the last), for shorter messages. The points stay
+            exact; the driver's interpolation fills the rest.
+
+    Returns:
+        At most ceil(vmax/(d·dt)) + 1 points. A command at rest gives the one point itself.
+
+    Raises:
+        SafetyError: lengths differ, or a value is not finite.
+    """
+    n = len(limits)
+    if len(position) != n or len(velocity) != n:
+        raise SafetyError(
+            f'a braking tail for {n} joints needs {n} positions and velocities, got '
+            f'{len(position)} and {len(velocity)}'
+        )
+    if stride < 1:
+        raise SafetyError(f'stride must be at least 1, got {stride}')
+    if not (all(map(isfinite, position)) and all(map(isfinite, velocity))):
+        raise SafetyError(f'cannot brake from {list(position)!r} at {list(velocity)!r}')
+    steps = 0
+    for v, one in zip(velocity, limits, strict=True):
+        # The tolerance avoids a last step of 1e-17 rad/s.
+        steps = max(steps, ceil(abs(v) / (one.deceleration * dt_s) - 1e-9))
+    kept = [k for k in range(steps + 1) if k % stride == 0 or k == steps]
+    columns = [
+        _brake_joint(q, v, one.deceleration * dt_s, dt_s, steps)
+        for q, v, one in zip(position, velocity, limits, strict=True)
+    ]
+    return BrakingTail(
+        times_s=tuple(k * dt_s for k in kept),
+        positions=tuple(tuple(column[0][k] for column in columns) for k in kept),
+        velocities=tuple(tuple(column[1][k] for column in columns) for k in kept),
+    )
+
+
+def _brake_joint(
+    q: float, v: float, decel_step: float, dt_s: float, steps: int
+) -> tuple[list[float], list[float]]:
+    """Return positions and velocities of one joint at steps 0..steps, at rest in the last one."""
+    positions = [q]
+    velocities = [v]
+    change = -decel_step if v > 0.0 else decel_step
+    for _ in range(steps):
+        slower = v + change
+        v = 0.0 if slower * change >= 0.0 else slower
+        q += v * dt_s
+        positions.append(q)
+        velocities.append(v)
+    velocities[-1] = 0.0
+    return positions, velocities
