@@ -1,0 +1,248 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Node `observation`: sensor topics in, one aligned `bc_msgs/Observation` out.
+
+The policy in charge (latched topic `policy_info`) decides which streams are needed and how they are
+shaped; the robot's YAML says where they come from. An observation is made when every stream covers
+a new reference time, at most at the policy's rate. When that does not happen, an invalid
+observation tells why.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+import sys
+import time
+
+from bc_msgs import msg as bc_msg
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import String
+
+from bc_runtime.observation import FieldPath, ObservationAssembler
+from bc_runtime.resources import robot_file
+from bc_runtime.ros import convert, qos
+from bc_runtime.ros.diagnostics import Diagnostics
+from bc_runtime.ros.lifecycle import DeploymentNode
+from bc_runtime.ros.message_types import message_class
+from bc_runtime.ros.parameters import Parameter
+from bc_runtime.ros.runtime import run_node
+from bc_runtime.spec import BcError, PolicySpec, RobotConfig, StreamConfig
+
+PARAMETERS = (
+    Parameter(name='robot', default='sim_arm', description='Robot YAML, or a shipped robot'),
+    Parameter(
+        name='rate_hz',
+        default=0.0,
+        description='Highest rate of observations [Hz]; 0: the rate of the policy',
+        minimum=0.0,
+        maximum=500.0,
+    ),
+)
+
+#: An observation may be early by this share of its period: cameras are not in step with the policy.
+EARLY = 0.4
+#: How often to say why there is no valid observation [s].
+COMPLAINT_PERIOD_S = 0.1
+
+
+class ObservationNode(DeploymentNode):
+    """See the module's docstring."""
+
+    def __init__(self) -> None:
+        super().__init__('observation', PARAMETERS)
+        self._assembler: ObservationAssembler | None = None
+        self._spec: PolicySpec | None = None
+        self._policy_id = ''
+        self._sensors: list[Subscription] = []
+        self._working = False
+        self._epoch = 0
+        self._sequence = 0
+        self._instruction: str | None = None
+        self._last_stamp_ns = 0
+        self._last_valid_mono = time.monotonic()
+        self._problem = ''
+
+    def configure(self) -> None:
+        """Read the robot and wait for a policy."""
+        self._robot = RobotConfig.from_file(robot_file(self.get_parameter('robot').value))
+        self._publisher = self.create_publisher(bc_msg.Observation, 'observation', qos.DATA)
+        self.create_subscription(
+            bc_msg.PolicyInfo, 'policy_info', self._on_policy_info, qos.LATCHED
+        )
+        self.create_subscription(
+            bc_msg.ExecutionState, 'execution_state', self._on_execution_state, qos.COMMAND
+        )
+        self.create_subscription(
+            String, self._robot.instruction_topic, self._on_instruction, qos.LATCHED
+        )
+        self._complaints = self.create_timer(COMPLAINT_PERIOD_S, self._complain)
+        self._diagnostics = Diagnostics(self, self._diagnose)
+
+    def activate(self) -> None:
+        """Begin to publish."""
+        self._working = True
+
+    def deactivate(self) -> None:
+        """Stop publishing; sensors stay subscribed."""
+        self._working = False
+
+    # Policy and instruction -------------------------------------------------------------------
+
+    def _on_policy_info(self, msg: bc_msg.PolicyInfo) -> None:
+        if not msg.policy_id or msg.policy_id == self._policy_id:
+            return
+        try:
+            spec = PolicySpec.from_json(msg.spec_json, source='policy_info')
+            assembler = ObservationAssembler(spec=spec, robot=self._robot)
+            if self._instruction is not None:
+                assembler.set_instruction(self._instruction)
+        except BcError as error:
+            self._problem = str(error)
+            self.get_logger().error(f'cannot serve policy {msg.name!r}: {error}')
+            return
+        self._problem = ''
+        self._spec, self._assembler, self._policy_id = spec, assembler, msg.policy_id
+        self._subscribe(assembler)
+
+    def _subscribe(self, assembler: ObservationAssembler) -> None:
+        for subscription in self._sensors:
+            self.destroy_subscription(subscription)
+        self._sensors.clear()
+        robot = self._robot
+        for name in assembler.streams:
+            group, _, key = name.partition('/')
+            if group == 'joint_states':
+                self._listen(JointState, robot.joint_states.topic, self._on_joint_state)
+            elif group == 'cameras':
+                camera = robot.cameras[key]
+                if camera.transport == 'compressed':
+                    self._listen(CompressedImage, camera.topic, partial(self._on_image, key))
+                else:
+                    self._listen(Image, camera.topic, partial(self._on_image, key))
+            elif group == 'streams':
+                config = robot.streams[key]
+                paths = [FieldPath(path) for path in config.fields.values()]
+                self._listen(
+                    message_class(config.type), config.topic, partial(self._on_vector, key, paths)
+                )
+
+    def _listen(self, kind: type, topic: str, callback: object) -> None:
+        self._sensors.append(self.create_subscription(kind, topic, callback, qos.SENSOR))
+
+    def _on_instruction(self, msg: String) -> None:
+        self._instruction = msg.data
+        if self._assembler is not None:
+            try:
+                self._assembler.set_instruction(msg.data)
+                self._problem = ''
+            except BcError as error:
+                self._problem = str(error)
+                self.get_logger().error(str(error))
+
+    def _on_execution_state(self, msg: bc_msg.ExecutionState) -> None:
+        self._epoch = msg.epoch
+
+    # Sensors -----------------------------------------------------------------------------------
+
+    def _stamp(self, config: StreamConfig, msg: object) -> int:
+        """Return the time of a sample on the ROS clock, as the stream's clock says."""
+        if config.clock == 'header' and hasattr(msg, 'header'):
+            return convert.to_ns(msg.header.stamp)
+        return self.get_clock().now().nanoseconds
+
+    def _on_joint_state(self, msg: JointState) -> None:
+        if self._assembler is not None:
+            self._assembler.push_joint_state(
+                stamp_ns=self._stamp(self._robot.joint_states, msg),
+                arrival_ns=time.monotonic_ns(),
+                names=msg.name,
+                position=msg.position,
+                velocity=msg.velocity,
+                effort=msg.effort,
+            )
+            self._publish_if_due()
+
+    def _on_image(self, camera: str, msg: Image | CompressedImage) -> None:
+        if self._assembler is not None:
+            image = (
+                convert.raw_image(msg) if isinstance(msg, Image) else convert.compressed_image(msg)
+            )
+            self._assembler.push_image(
+                camera,
+                stamp_ns=self._stamp(self._robot.cameras[camera], msg),
+                arrival_ns=time.monotonic_ns(),
+                image=image,
+            )
+            self._publish_if_due()
+
+    def _on_vector(self, stream: str, paths: list[FieldPath], msg: object) -> None:
+        if self._assembler is not None:
+            self._assembler.push_vector(
+                stream,
+                stamp_ns=self._stamp(self._robot.streams[stream], msg),
+                arrival_ns=time.monotonic_ns(),
+                values=[path.read(msg) for path in paths],
+            )
+            self._publish_if_due()
+
+    # Observations ------------------------------------------------------------------------------
+
+    def _period_ns(self) -> int:
+        rate = self.get_parameter('rate_hz').value
+        return round(1e9 / rate) if rate > 0.0 else self._spec.dt_ns
+
+    def _publish_if_due(self) -> None:
+        if not self._working or self._assembler is None:
+            return
+        stamp_ns = self._assembler.reference_time()
+        if stamp_ns is None or stamp_ns < self._last_stamp_ns + (1.0 - EARLY) * self._period_ns():
+            # A clock that was set back must not silence the node.
+            if stamp_ns is None or stamp_ns > self._last_stamp_ns - convert.NS:
+                return
+        self._last_stamp_ns = stamp_ns
+        self._publish(stamp_ns)
+
+    def _publish(self, stamp_ns: int) -> None:
+        start = time.monotonic()
+        observation = self._assembler.assemble(stamp_ns, now_mono_ns=time.monotonic_ns())
+        if observation.valid:
+            self._last_valid_mono = start
+        self._sequence += 1
+        self._publisher.publish(
+            convert.observation_to_msg(
+                observation,
+                sequence=self._sequence,
+                epoch=self._epoch,
+                policy_id=self._policy_id,
+                anchor=observation.anchor,
+                assembly_s=time.monotonic() - start,
+            )
+        )
+        self._problem = '; '.join(str(reason) for reason in observation.reasons)
+
+    def _complain(self) -> None:
+        """Publish an invalid observation when no valid one has been possible for a while."""
+        if not self._working or self._assembler is None:
+            return
+        silence = time.monotonic() - self._last_valid_mono
+        if silence > max(2.5e-9 * self._period_ns(), COMPLAINT_PERIOD_S):
+            self._publish(self.get_clock().now().nanoseconds)
+
+    def _diagnose(self) -> tuple[bytes, str, dict[str, object]]:
+        if self._assembler is None:
+            problem = self._problem or 'waiting for a policy on policy_info'
+            return DiagnosticStatus.WARN, problem, {}
+        level = DiagnosticStatus.ERROR if self._problem else DiagnosticStatus.OK
+        facts = {'observations': self._sequence, 'policy': self._policy_id[:12]}
+        return level, self._problem or 'observing', facts
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node(ObservationNode, args=sys.argv)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
