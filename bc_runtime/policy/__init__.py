@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Load and run policies."""
+
+from bc_runtime.policy.base import Inference, LoadReport, Policy, Prefix, accepts_prefix
+from bc_runtime.policy.errors import (
+    BackendUnavailable,
+    InferenceFailed,
+    InputMismatch,
+    ModelFileError,
+    ModelNotAllowed,
+    ModelNotFound,
+    NonFiniteOutput,
+    ProviderUnavailable,
+    SelfTestFailed,
+    SlotBusy,
+    SpecMismatch,
+    SpecMissing,
+)
+from bc_runtime.policy.loader import load_policy
+from bc_runtime.policy.model_path import list_models
+from bc_runtime.policy.onnx_policy import OnnxPolicy
+
+__all__ = [
+    'BackendUnavailable',
+    'Inference',
+    'InferenceFailed',
+    'InputMismatch',
+    'LoadReport',
+    'ModelFileError',
+    'ModelNotAllowed',
+    'ModelNotFound',
+    'NonFiniteOutput',
+    'OnnxPolicy',
+    'Policy',
+    'Prefix',
+    'ProviderUnavailable',
+    'SelfTestFailed',
+    'SlotBusy',
+    'SpecMismatch',
+    'SpecMissing',
+    'accepts_prefix',
+    'list_models',
+    'load_policy',
+]

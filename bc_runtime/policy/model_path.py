@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Find the model that the user means: a path, or a bare name in the model directories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bc_runtime.policy.errors import ModelNotAllowed, ModelNotFound
+from bc_runtime.spec.errors import available, did_you_mean
+
+SUFFIX = '.onnx'
+#: ONNX files cannot be larger (protobuf); external data is counted apart.
+MAX_MODEL_BYTES = 2_147_483_647
+
+
+def list_models(model_dirs: Iterable[Path]) -> tuple[str, ...]:
+    """Return the bare names that can be loaded from `model_dirs`, sorted."""
+    names = {
+        path.stem
+        for directory in model_dirs
+        if directory.is_dir()
+        for path in directory.glob(f'*{SUFFIX}')
+        if path.is_file()
+    }
+    return tuple(sorted(names))
+
+
+def find_model(path_or_name: str | Path, *, model_dirs: Sequence[Path]) -> Path:
+    """Return the model file that is meant; directories are searched in order.
+
+    What contains a slash or ends in `.onnx` is a path (a bare file name is looked for in the
+    current directory, then in `model_dirs`); anything else is a name.
+
+    Raises:
+        ModelNotFound: lists the models that exist.
+    """
+    text = str(path_or_name)
+    path = Path(text).expanduser()
+    is_path = isinstance(path_or_name, Path) or '/' in text or path.suffix == SUFFIX
+    candidates = [path] if is_path else []
+    if text and path.name == text:
+        file_name = text if path.suffix == SUFFIX else text + SUFFIX
+        candidates += [directory / file_name for directory in model_dirs]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    names = list_models(model_dirs)
+    beside = list_models([path.parent]) if is_path and path.parent.is_dir() else ()
+    where = ', '.join(str(directory) for directory in model_dirs) or '(no model directory is set)'
+    what = 'is a directory' if path.is_dir() and is_path else 'there is no such file'
+    message = f'model {text!r}: {what}.' if is_path else f'there is no model named {text!r}.'
+    message += f' Models in {where}: {available(names)}.'
+    if is_path and beside and path.parent not in model_dirs:
+        message += f' ONNX files in {path.parent}: {available(f"{n}{SUFFIX}" for n in beside)}.'
+    hint = did_you_mean(path.stem if is_path else text, (*names, *beside))
+    raise ModelNotFound(message + hint, requested=text, available=(*names, *beside))
+
+
+def check_allowed(
+    path: Path, *, allowed_dirs: Sequence[Path] | None, max_bytes: int = MAX_MODEL_BYTES
+) -> Path:
+    """Return the real path of a model, after links, if it may be loaded.
+
+    Args:
+        path: An existing file.
+        allowed_dirs: The real path must lie in one of them; None allows every directory.
+        max_bytes: Largest file that is accepted.
+
+    Raises:
+        ModelNotAllowed: outside of every allowed directory, or too large.
+    """
+    real = path.resolve()
+    if allowed_dirs is not None:
+        roots = [directory.expanduser().resolve() for directory in allowed_dirs]
+        if not any(real.is_relative_to(root) for root in roots):
+            listed = ', '.join(str(root) for root in roots) or '(none)'
+            raise ModelNotAllowed(
+                f'{path}: models are loaded from these directories only: {listed}; this file is '
+                f'{real}. Move it there, or allow its directory'
+            )
+    size = real.stat().st_size
+    if size > max_bytes:
+        raise ModelNotAllowed(
+            f'{path}: expected a model of at most {max_bytes / 1e6:.0f} MB, '
+            f'got {size / 1e6:.0f} MB'
+        )
+    return real

@@ -1,0 +1,223 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Look into an ONNX file before it is given to ONNX Runtime.
+
+Reads format versions, metadata and the names of external data files in one pass over the file's
+structure; weights are skipped, not read. ONNX Runtime would need a whole session for the metadata
+and would open the external files on the way. Field numbers: onnx.proto3 of https://github.com/onnx/onnx
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+import hashlib
+from pathlib import Path
+from types import MappingProxyType
+
+from bc_runtime.policy.errors import ModelFileError
+from bc_runtime.policy.protobuf import Field, Window, Wire, WireError, read_fields
+
+MAX_METADATA_BYTES = 10_000_000
+MAX_NESTING = 32
+
+# ModelProto
+_IR_VERSION, _PRODUCER, _PRODUCER_VERSION, _GRAPH, _OPSET, _METADATA, _FUNCTION = (
+    1,
+    2,
+    3,
+    7,
+    8,
+    14,
+    25,
+)
+# The fields in which another message of interest is nested: kind -> field number -> kind.
+_NESTED = {
+    'graph': {1: 'node', 5: 'tensor', 15: 'sparse'},
+    'node': {5: 'attribute'},
+    'attribute': {
+        5: 'tensor',
+        6: 'graph',
+        10: 'tensor',
+        11: 'graph',
+        22: 'sparse',
+        23: 'sparse',
+    },
+    'sparse': {1: 'tensor', 2: 'tensor'},
+    'function': {7: 'node', 11: 'attribute'},
+}
+_TENSOR_EXTERNAL_DATA = 13
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxFile:
+    """What an ONNX file says of itself.
+
+    Attributes:
+        path: Resolved path.
+        size: Bytes, external data included.
+        sha256: Hex digest of the file; with external data, of the digests of all files.
+        ir_version: Version of the file format.
+        opsets: Operator set domain -> version; the standard domain is `ai.onnx`.
+        producer: Program and version that wrote it.
+        metadata: Metadata properties.
+        external_data: Names of the files beside it that hold weights.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    ir_version: int
+    opsets: Mapping[str, int]
+    producer: str
+    metadata: Mapping[str, str]
+    external_data: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Found:
+    ir_version: int = 0
+    has_graph: bool = False
+    producer: list[str] = field(default_factory=list)
+    opsets: dict[str, int] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    external: dict[str, None] = field(default_factory=dict)
+
+
+def read_onnx_file(path: Path) -> OnnxFile:
+    """Read what an ONNX file says of itself, and refuse external data outside its directory.
+
+    Raises:
+        ModelFileError: unreadable, empty, not ONNX, truncated, or with external data that is not a
+            plain file beside the model.
+    """
+    path = path.resolve()
+    try:
+        with path.open('rb') as file:
+            size = path.stat().st_size
+            if size == 0:
+                raise ModelFileError(f'{path}: the file is empty; copy or export the model again')
+            found = _scan(path, Window(file), size)
+            file.seek(0)
+            digest = hashlib.file_digest(file, 'sha256').hexdigest()
+    except OSError as error:
+        raise ModelFileError(f'{path}: cannot be read: {error.strerror or error}') from None
+    external = tuple(sorted(found.external))
+    if external:
+        digest, extra = _external_digest(path, digest, external)
+        size += extra
+    return OnnxFile(
+        path=path,
+        size=size,
+        sha256=digest,
+        ir_version=found.ir_version,
+        opsets=MappingProxyType(found.opsets),
+        producer=' '.join(found.producer),
+        metadata=MappingProxyType(found.metadata),
+        external_data=external,
+    )
+
+
+def _scan(path: Path, data: Window, size: int) -> _Found:
+    found = _Found()
+    try:
+        for each in read_fields(data, 0, size):
+            _read_model_field(found, data, each)
+    except (WireError, UnicodeDecodeError) as error:
+        if found.ir_version:
+            raise ModelFileError(
+                f'{path}: the ONNX file is truncated or damaged ({error}; size {size} bytes); '
+                'copy or export it again'
+            ) from None
+        raise _not_onnx(path, data) from None
+    if not found.ir_version or not found.has_graph:
+        raise _not_onnx(path, data)
+    return found
+
+
+def _not_onnx(path: Path, data: Window) -> ModelFileError:
+    return ModelFileError(
+        f'{path}: expected an ONNX model, got a file that begins with {data.read(0, 16)!r}; '
+        'export the policy to ONNX first (bc export)'
+    )
+
+
+def _read_model_field(found: _Found, data: Window, each: Field) -> None:
+    if each.number == _IR_VERSION and each.wire is Wire.VARINT:
+        found.ir_version = each.value
+    elif each.wire is not Wire.BYTES:
+        return
+    elif each.number == _GRAPH:
+        found.has_graph = True
+        _find_external(found, data, each, 'graph', 0)
+    elif each.number == _FUNCTION:
+        _find_external(found, data, each, 'function', 0)
+    elif each.number in (_PRODUCER, _PRODUCER_VERSION):
+        found.producer.append(_text(data, each))
+    elif each.number == _OPSET:
+        domain, version = '', 0
+        for part in read_fields(data, each.start, each.end):
+            if part.number == 1 and part.wire is Wire.BYTES:
+                domain = _text(data, part)
+            elif part.number == 2:
+                version = part.value
+        found.opsets[domain or 'ai.onnx'] = version
+    elif each.number == _METADATA:
+        key, value = _entry(data, each)
+        found.metadata[key] = value
+
+
+def _find_external(found: _Found, data: Window, outer: Field, kind: str, depth: int) -> None:
+    if depth > MAX_NESTING:
+        raise WireError(f'graphs nested deeper than {MAX_NESTING} messages')
+    nested = _NESTED.get(kind)
+    for each in read_fields(data, outer.start, outer.end):
+        if each.wire is not Wire.BYTES:
+            continue
+        if nested is None:
+            if each.number == _TENSOR_EXTERNAL_DATA:
+                key, value = _entry(data, each)
+                if key == 'location':
+                    found.external[value] = None
+        elif each.number in nested:
+            _find_external(found, data, each, nested[each.number], depth + 1)
+
+
+def _entry(data: Window, each: Field) -> tuple[str, str]:
+    key, value = '', ''
+    for part in read_fields(data, each.start, each.end):
+        if part.number == 1 and part.wire is Wire.BYTES:
+            key = _text(data, part)
+        elif part.number == 2 and part.wire is Wire.BYTES:
+            value = _text(data, part)
+    return key, value
+
+
+def _text(data: Window, each: Field) -> str:
+    if each.end - each.start > MAX_METADATA_BYTES:
+        raise WireError(f'text of {each.end - each.start} bytes at byte {each.start}')
+    return data.read(each.start, each.end).decode('utf-8')
+
+
+def _external_digest(path: Path, digest: str, names: tuple[str, ...]) -> tuple[str, int]:
+    total = hashlib.sha256(digest.encode())
+    size = 0
+    for name in names:
+        beside = path.parent / name
+        # A model is data from elsewhere: it may name any file of this machine as its weights.
+        if '/' in name or '\\' in name or '\0' in name or name in ('', '.', '..'):
+            raise ModelFileError(
+                f'{path}: external data must be a bare file name beside the model, got {name!r}; '
+                'save the model again with its data in one directory'
+            )
+        if beside.is_symlink() or not beside.is_file():
+            what = 'a link' if beside.is_symlink() else 'missing'
+            raise ModelFileError(
+                f'{path}: the external data file {name!r} is {what}; expected a plain file in '
+                f'{path.parent}'
+            )
+        with beside.open('rb') as file:
+            total.update(name.encode())
+            total.update(hashlib.file_digest(file, 'sha256').digest())
+        size += beside.stat().st_size
+    return total.hexdigest(), size

@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Read the spec of a model: JSON in the file's metadata, or a YAML side file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bc_runtime.policy.errors import SpecMissing
+from bc_runtime.policy.onnx_file import OnnxFile
+from bc_runtime.spec.errors import SpecError, available
+from bc_runtime.spec.policy_spec import METADATA_KEY, PolicySpec
+
+SIDE_SUFFIX = '.policy.yaml'
+
+
+def side_file(model: Path) -> Path:
+    """Return where the side file of a model lies: `arm.onnx` -> `arm.policy.yaml`."""
+    return model.with_suffix(SIDE_SUFFIX)
+
+
+def read_spec(file: OnnxFile, *, requested: Path | None = None) -> PolicySpec:
+    """Return the spec of a model.
+
+    Args:
+        file: The model.
+        requested: The path as the user gave it; where it is a link, a side file may lie beside it.
+
+    Raises:
+        SpecMissing: neither metadata nor a side file.
+        SpecError: the spec is wrong, of a newer schema, or given twice and different.
+    """
+    text = file.metadata.get(METADATA_KEY)
+    beside = [side_file(path) for path in (file.path, requested) if path is not None]
+    side = next((path for path in beside if path.is_file()), None)
+    if text is None and side is None:
+        raise SpecMissing(
+            f'{file.path}: the model has no policy spec: expected JSON in the metadata property '
+            f'{METADATA_KEY!r} or a side file {beside[0].name} beside it; metadata in the file: '
+            f'{available(file.metadata)}. Add one: bc wrap {file.path.name} --spec SPEC.yaml '
+            '-o OUT.onnx (docs/reference/policy_file.md describes the spec)'
+        )
+    if text is None:
+        if side is None:  # excluded above; said again for the type checker
+            raise SpecMissing(str(file.path))
+        return PolicySpec.from_yaml_file(side)
+    spec = PolicySpec.from_json(text, source=f'{file.path} ({METADATA_KEY})')
+    if side is not None and PolicySpec.from_yaml_file(side) != spec:
+        raise SpecError(
+            f'differs from the spec inside {file.path.name}; keep one of the two: delete the side '
+            'file, or write it into the model with bc wrap',
+            source=str(side),
+        )
+    return spec
