@@ -5,13 +5,14 @@
 A renderer of `bc_runtime.deployment` and nothing more; `--show-args` prints the arguments.
 """
 
-from bc_runtime.deployment import ARGUMENTS, describe, NodeDescription, PACKAGE
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
+
+from bc_runtime.deployment import ARGUMENTS, PACKAGE, NodeDescription, describe
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 
 def _node(description: NodeDescription) -> LifecycleNode:
@@ -38,7 +39,9 @@ def _deploy(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         # No part of a deployment is worth running without the others.
         actions.append(
             RegisterEventHandler(
-                OnProcessExit(target_action=node, on_exit=[EmitEvent(event=Shutdown(reason=reason))])
+                OnProcessExit(
+                    target_action=node, on_exit=[EmitEvent(event=Shutdown(reason=reason))]
+                )
             )
         )
     return actions

@@ -91,8 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         group.stop()
     if interrupted:
-        print(f'interrupted; the robot was stopped, {len(trials)} trials are in {bags}',
-              file=sys.stderr)
+        print(
+            f'interrupted; the robot was stopped, {len(trials)} trials are in {bags}',
+            file=sys.stderr,
+        )
         return EXIT_INTERRUPTED
     return _conclude(arguments, trials, memory, time.monotonic() - started)
 

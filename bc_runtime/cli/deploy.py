@@ -12,8 +12,9 @@ import threading
 
 from bc_runtime.cli.processes import ProcessGroup
 from bc_runtime.deployment import ARGUMENTS, Deployment, describe
-from bc_runtime.policy import check_binding, read_spec
+from bc_runtime.policy import read_spec
 from bc_runtime.resources import model_directories
+from bc_runtime.spec import check_binding
 
 _POLL_S = 0.1
 

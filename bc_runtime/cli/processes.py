@@ -147,6 +147,6 @@ class ProcessGroup:
 
 
 def _end_with_parent() -> None:
-    """Run in the child: default signals, and SIGINT when the launcher dies, so that none is left."""
+    """Run in the child: default signals, and SIGINT when the launcher dies: none is left."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

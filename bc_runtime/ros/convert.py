@@ -1,8 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Convert between messages and the values of the pure packages. No logic, no copies that can be
-avoided.
-"""
+"""Convert between messages and the values of the pure packages; no logic, no needless copies."""
 
 from __future__ import annotations
 
@@ -10,12 +8,12 @@ from array import array
 from collections.abc import Mapping, Sequence
 import math
 
-from bc_msgs import msg as bc_msg
 from builtin_interfaces.msg import Duration, Time
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs import msg as sensor_msg
 
+from bc_msgs import msg as bc_msg
 from bc_runtime.execution import ActionChunk
 from bc_runtime.observation import CompressedImage, Observation, RawImage
 from bc_runtime.spec import PolicySpec

@@ -14,13 +14,14 @@ import threading
 import time
 from typing import Any
 
-from bc_msgs import msg as bc_msg, srv as bc_srv
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 
+from bc_msgs import msg as bc_msg
+from bc_msgs import srv as bc_srv
 from bc_runtime.ros import qos
 from bc_runtime.ros.runtime import use_dds_profile
 from bc_runtime.spec.errors import BcError

@@ -13,17 +13,17 @@ import sys
 import threading
 import time
 
-from bc_msgs import msg as bc_msg
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from bc_runtime.policy import Policy, check_binding, load_policy
+from bc_msgs import msg as bc_msg
+from bc_runtime.policy import Policy, load_policy
 from bc_runtime.resources import model_directories, robot_file
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.diagnostics import Diagnostics
 from bc_runtime.ros.lifecycle import DeploymentNode
 from bc_runtime.ros.parameters import Parameter
 from bc_runtime.ros.runtime import run_node
-from bc_runtime.spec import BcError, RobotConfig
+from bc_runtime.spec import BcError, RobotConfig, check_binding
 
 PARAMETERS = (
     Parameter(name='robot', default='sim_arm', description='Robot YAML, or a shipped robot'),
@@ -75,9 +75,7 @@ class InferenceNode(DeploymentNode):
         """Load the policy, test it, and tell everybody what it is."""
         robot = RobotConfig.from_file(robot_file(self.get_parameter('robot').value))
         self._publisher = self.create_publisher(bc_msg.ActionChunk, 'action_chunk', qos.DATA)
-        self._info_publisher = self.create_publisher(
-            bc_msg.PolicyInfo, 'policy_info', qos.LATCHED
-        )
+        self._info_publisher = self.create_publisher(bc_msg.PolicyInfo, 'policy_info', qos.LATCHED)
         requested = self.get_parameter('model').value
         start = time.monotonic()
         try:
@@ -101,9 +99,7 @@ class InferenceNode(DeploymentNode):
             '',
             load_time=time.monotonic() - start,
         )
-        self.create_subscription(
-            bc_msg.Observation, 'observation', self._on_observation, qos.DATA
-        )
+        self.create_subscription(bc_msg.Observation, 'observation', self._on_observation, qos.DATA)
         self.create_subscription(
             bc_msg.ExecutionState, 'execution_state', self._on_execution_state, qos.COMMAND
         )

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Base of the deployment's lifecycle nodes.
 
-A sub-class fills `configure activate deactivate cleanup`; a `BcError` raised in one of them becomes
-a FAILURE with its text in the log. With `autostart` the node brings itself up, and a failure to do
+A sub-class fills `configure activate deactivate cleanup`; a `BcError` raised in one of them
+becomes a FAILURE with its text in the log. With `autostart` the node brings itself up, and a failure to do
 so ends the process with exit code 1, so that a launcher sees it.
 """
 
@@ -54,7 +54,7 @@ class DeploymentNode(LifecycleNode):
     def begin(self) -> None:
         """Bring the node up if `autostart` is set."""
         if not self.get_parameter('autostart').value:
-            return
+            return None
         if self.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
             return self._fail()
         if self.trigger_activate() is not TransitionCallbackReturn.SUCCESS:

@@ -34,5 +34,7 @@ def message_class(name: str) -> type[Any]:
     if found is None:
         known = [each for each in dir(module) if each[0].isupper()]
         hint = did_you_mean(message, known)
-        raise ConfigError(f'{package} has no message {message!r}; it has: {available(known)}.{hint}')
+        raise ConfigError(
+            f'{package} has no message {message!r}; it has: {available(known)}.{hint}'
+        )
     return found

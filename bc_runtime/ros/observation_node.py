@@ -3,8 +3,8 @@
 """Node `observation`: sensor topics in, one aligned `bc_msgs/Observation` out.
 
 The policy in charge (latched topic `policy_info`) decides which streams are needed and how they are
-shaped; the robot's YAML says where they come from. An observation is made when every stream covers
-a new reference time, at most at the policy's rate. When that does not happen, an invalid
+shaped; the robot's YAML says where they come from. An observation is made when every stream
+covers a new reference time, at most at the policy's rate. When that does not happen, an invalid
 observation tells why.
 """
 
@@ -14,12 +14,12 @@ from functools import partial
 import sys
 import time
 
-from bc_msgs import msg as bc_msg
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 
+from bc_msgs import msg as bc_msg
 from bc_runtime.observation import FieldPath, ObservationAssembler
 from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
@@ -41,7 +41,7 @@ PARAMETERS = (
     ),
 )
 
-#: An observation may be early by this share of its period: cameras are not in step with the policy.
+#: An observation may be early by this share of its period: cameras and policy are not in step.
 EARLY = 0.4
 #: How often to say why there is no valid observation [s].
 COMPLAINT_PERIOD_S = 0.1
@@ -197,10 +197,12 @@ class ObservationNode(DeploymentNode):
         if not self._working or self._assembler is None:
             return
         stamp_ns = self._assembler.reference_time()
-        if stamp_ns is None or stamp_ns < self._last_stamp_ns + (1.0 - EARLY) * self._period_ns():
-            # A clock that was set back must not silence the node.
-            if stamp_ns is None or stamp_ns > self._last_stamp_ns - convert.NS:
-                return
+        if stamp_ns is None:
+            return
+        since = stamp_ns - self._last_stamp_ns
+        # A clock that was set back must not silence the node.
+        if -convert.NS < since < (1.0 - EARLY) * self._period_ns():
+            return
         self._last_stamp_ns = stamp_ns
         self._publish(stamp_ns)
 

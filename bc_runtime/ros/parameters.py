@@ -27,9 +27,7 @@ class Parameter:
 def declare(node: Node, table: Sequence[Parameter]) -> None:
     """Declare every parameter of the table on a node."""
     for entry in table:
-        descriptor = ParameterDescriptor(
-            description=entry.description, read_only=entry.read_only
-        )
+        descriptor = ParameterDescriptor(description=entry.description, read_only=entry.read_only)
         if entry.minimum is not None and entry.maximum is not None:
             if isinstance(entry.default, float):
                 descriptor.floating_point_range = [

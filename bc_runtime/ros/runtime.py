@@ -89,7 +89,7 @@ def make_executor() -> Executor:
 
 
 class _Signals:
-    """Turns SIGINT and SIGTERM into an event; impatience after the grace period ends the process."""
+    """SIGINT and SIGTERM set an event; impatience after the grace period ends the process."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -111,8 +111,10 @@ def run_node(factory: Callable[[], Node], *, args: Sequence[str] | None = None) 
     tune_memory()
     use_dds_profile()
     signals = _Signals()
-    rclpy.init(args=list(args) if args is not None else None,
-               signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(
+        args=list(args) if args is not None else None,
+        signal_handler_options=SignalHandlerOptions.NO,
+    )
     executor = make_executor()
     try:
         node = factory()

@@ -139,7 +139,9 @@ class Fields:
         names = tuple(str(value) for value in values)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise self.fail(key, f'expected unique names; given more than once: {available(twice)}')
+            raise self.fail(
+                key, f'expected unique names; given more than once: {available(twice)}'
+            )
         return names
 
     def numbers(

@@ -174,7 +174,8 @@ class RobotConfig:
             if joint.name == name:
                 return joint
         raise RobotConfigError(
-            f'there is no joint {name!r}; joints: {available(self.joint_names)}', source=self.source
+            f'there is no joint {name!r}; joints: {available(self.joint_names)}',
+            source=self.source,
         )
 
     @classmethod
@@ -246,7 +247,8 @@ def _read_joint(f: Fields) -> JointConfig:
         lower, upper = f.numbers('position', length=2)
         if lower >= upper:
             raise f.fail(
-                'position', f'expected [lower, upper] with lower < upper, got [{lower:g}, {upper:g}]'
+                'position',
+                f'expected [lower, upper] with lower < upper, got [{lower:g}, {upper:g}]',
             )
     acceleration = f.number('acceleration', above=0.0)
     joint = JointConfig(
@@ -322,7 +324,8 @@ def _read_command(f: Fields, names: list[str]) -> CommandConfig:
     unknown = [name for name in joints if name not in names]
     if unknown:
         raise f.fail(
-            'joints', f'not among the robot\'s joints: {available(unknown)}; joints: {available(names)}'
+            'joints',
+            f"not among the robot's joints: {available(unknown)}; joints: {available(names)}",
         )
     missing = [name for name in names if name not in joints]
     if missing:
