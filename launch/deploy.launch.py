@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Deploy a policy: `ros2 launch bc_runtime deploy.launch.py robot:=my_robot.yaml model:=policy.onnx`.
+"""Deploy a policy: `ros2 launch bc_runtime deploy.launch.py robot:=my.yaml model:=policy.onnx`.
 
 A renderer of `bc_runtime.deployment` and nothing more; `--show-args` prints the arguments.
 """

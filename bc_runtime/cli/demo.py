@@ -126,10 +126,7 @@ def _conduct(
     try:
         live.note('starting: simulated robot, observation, inference, controller, recorder')
         client.wait_until_ready(timeout_s=30.0)
-        live.note(
-            f'policy {client.policy.name} ({client.policy.family}), '
-            f'{client.policy.policy_id[:12]}, on {client.policy.provider}'
-        )
+        live.note(f'policy {client.policy_title()}')
         for index in range(arguments.episodes):
             seed = arguments.seed + index
             title = f'{index + 1}/{arguments.episodes}'

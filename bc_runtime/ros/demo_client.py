@@ -114,6 +114,11 @@ class DemoClient:
     def _on_chunk(self, msg: bc_msg.ActionChunk) -> None:
         self.inference_s = msg.inference
 
+    def policy_title(self) -> str:
+        """Return name, family, id and provider of the policy in charge."""
+        info = self.policy
+        return f'{info.name} ({info.family}), {info.policy_id[:12]}, on {info.provider}'
+
     # Waiting -----------------------------------------------------------------------------------
 
     def spin(self) -> None:

@@ -139,13 +139,13 @@ class InferenceNode(DeploymentNode):
             msg.name = policy.spec.name
             msg.version = policy.spec.version
             msg.family = policy.spec.family
-            msg.path = str(policy.path)
+            msg.path = policy.report.path
             msg.spec_json = policy.spec.to_json()
             msg.backend = policy.backend
             msg.provider = policy.provider
             msg.load_time = load_time
-            msg.warmup_inference = policy.warmup_s
-            msg.self_test_error = policy.self_test_error
+            msg.warmup_inference = policy.report.warm_up_s or 0.0
+            msg.self_test_error = policy.report.self_test_error or 0.0
         self._info_publisher.publish(msg)
 
     # Callbacks: store and wake ------------------------------------------------------------------

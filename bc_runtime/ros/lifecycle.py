@@ -3,8 +3,8 @@
 """Base of the deployment's lifecycle nodes.
 
 A sub-class fills `configure activate deactivate cleanup`; a `BcError` raised in one of them
-becomes a FAILURE with its text in the log. With `autostart` the node brings itself up, and a failure to do
-so ends the process with exit code 1, so that a launcher sees it.
+becomes a FAILURE with its text in the log. With `autostart` the node brings itself up, and a
+failure to do so ends the process with exit code 1, so that a launcher sees it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `observation`: sensor topics in, one aligned `bc_msgs/Observation` out.
 
-The policy in charge (latched topic `policy_info`) decides which streams are needed and how they are
-shaped; the robot's YAML says where they come from. An observation is made when every stream
+The policy in charge (latched topic `policy_info`) decides which streams are needed and how they
+are shaped; the robot's YAML says where they come from. An observation is made when every stream
 covers a new reference time, at most at the policy's rate. When that does not happen, an invalid
 observation tells why.
 """

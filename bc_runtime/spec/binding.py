@@ -68,8 +68,8 @@ def _check_actions(spec: PolicySpec, robot: RobotConfig) -> None:
     for name, kind in zip(names, spec.action_kinds, strict=True):
         if kind not in _POSITION_KINDS:
             raise BindingError(
-                f'policy {spec.name!r} gives {kind.value} actions ({name!r}), but the command type '
-                f'{robot.command.type!r} of robot {robot.name!r} carries joint positions; '
+                f'policy {spec.name!r} gives {kind.value} actions ({name!r}), but the command '
+                f'type {robot.command.type!r} of robot {robot.name!r} carries joint positions; '
                 f'kinds that fit: {available(k.value for k in _POSITION_KINDS)}'
             )
     if set(names) != set(robot.command.joints):

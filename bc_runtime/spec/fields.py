@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read nested mappings strictly: every value typed, every unknown key refused, every error placed.
 
-The same reader serves the JSON of a policy and the YAML of a robot, so that a mistake is reported in
-one way everywhere: file, key path, what was expected, what came, what is available.
+The same reader serves the JSON of a policy and the YAML of a robot, so that a mistake is reported
+in one way everywhere: file, key path, what was expected, what came, what is available.
 """
 
 from __future__ import annotations

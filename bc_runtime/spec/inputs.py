@@ -174,7 +174,7 @@ class NoiseInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecurrentInput:
-    """Hidden state: fed from `output` of the previous call, `reset_value` at an episode's start."""
+    """Hidden state: `output` of the previous call, `reset_value` at the start of an episode."""
 
     kind: ClassVar[InputKind] = InputKind.RECURRENT
     name: str

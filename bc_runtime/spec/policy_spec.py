@@ -3,8 +3,8 @@
 """PolicySpec: the contract of one policy file, stored as JSON in the file itself.
 
 The JSON lives in the ONNX metadata property `bc_policy`; a side file `<model>.policy.yaml` of the
-same schema serves a third-party ONNX. Raw physical observations go in and physical actions come out:
-normalisation is in the graph.
+same schema serves a third-party ONNX. Raw physical observations go in and physical actions come
+out: normalisation is in the graph.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """RobotConfig: what a robot is, read from `config/robots/<name>.yaml`.
 
-Nothing is matched by index: cameras have names, joints have names, and the command lists the joints
-in the order that the driver expects.
+Nothing is matched by index: cameras have names, joints have names, and the command lists the
+joints in the order that the driver expects.
 """
 
 from __future__ import annotations
