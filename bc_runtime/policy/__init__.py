@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Load and run policies."""
 
-from bc_runtime.policy.base import Inference, LoadReport, Policy, Prefix, accepts_prefix
+from bc_runtime.policy.base import Inference, Policy, Prefix, accepts_prefix
 from bc_runtime.policy.errors import (
     BackendUnavailable,
     InferenceFailed,
@@ -26,7 +26,6 @@ __all__ = [
     'Inference',
     'InferenceFailed',
     'InputMismatch',
-    'LoadReport',
     'ModelFileError',
     'ModelNotAllowed',
     'ModelNotFound',

@@ -75,26 +75,11 @@ class Inference:
     index: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadReport:
-    """What was found out while a policy was loaded.
-
-    Attributes:
-        path: Resolved path or address of the model.
-        load_s: Time from the request to a policy that may act [s], self-test and warm-up included.
-        warm_up_s: Median duration of the warm-up inferences [s]; None if none were run.
-        self_test_error: Largest absolute deviation from the stored chunk, in action units; None if
-            the spec stores no self-test or it was switched off.
-    """
-
-    path: str
-    load_s: float
-    warm_up_s: float | None
-    self_test_error: float | None
-
-
 class Policy(Protocol):
-    """A loaded policy. Not thread-safe: one inference at a time (see `PolicySlot`)."""
+    """A loaded policy.
+
+    One inference at a time; `reset` may come from another thread meanwhile (see `PolicySlot`).
+    """
 
     @property
     def spec(self) -> PolicySpec:
@@ -113,8 +98,16 @@ class Policy(Protocol):
         """The execution provider really in use."""
 
     @property
-    def report(self) -> LoadReport:
-        """What loading found out."""
+    def path(self) -> str:
+        """Resolved path or address of the model."""
+
+    @property
+    def warmup_s(self) -> float:
+        """Median duration of the warm-up inferences [s]; NaN if none were run."""
+
+    @property
+    def self_test_error(self) -> float:
+        """Largest absolute deviation from the stored chunk, in action units; NaN if not tested."""
 
     def infer(self, tensors: Tensors, *, prefix: Prefix | None = None) -> Inference:
         """Return the chunk for one observation.

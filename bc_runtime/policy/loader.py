@@ -5,11 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import dataclasses
 import logging
 from pathlib import Path
 import re
-import time
 
 from bc_runtime.policy.base import Policy
 from bc_runtime.policy.errors import BackendUnavailable, ModelFileError
@@ -56,7 +54,6 @@ def load_policy(
             BackendUnavailable, ProviderUnavailable, SelfTestFailed or NonFiniteOutput.
         SpecError: the policy's spec is wrong or of a newer schema.
     """
-    start = time.perf_counter_ns()
     _refuse_foreign(str(path_or_name))
     found = find_model(path_or_name, model_dirs=model_dirs)
     real = check_allowed(found, allowed_dirs=allowed_dirs, max_bytes=max_bytes)
@@ -68,20 +65,16 @@ def load_policy(
     )
     _refuse_replaced(file, before)
     policy = OnnxPolicy(session=session, spec=spec, file=file)
-    error = run_self_test(policy) if self_test else None
+    if self_test:
+        policy.self_test_error = run_self_test(policy)
     if self_test and spec.self_test is None:
         _log.warning(
             '%s stores no self-test: a damaged file or a provider that computes something else '
             'would not be noticed; bc wrap adds one',
             file.path,
         )
-    warm = warm_up(policy, runs=warm_up_runs) if warm_up_runs else None
-    policy.report = dataclasses.replace(
-        policy.report,
-        load_s=(time.perf_counter_ns() - start) / 1e9,
-        warm_up_s=warm.median_s if warm else None,
-        self_test_error=error,
-    )
+    if warm_up_runs:
+        policy.warmup_s = warm_up(policy, runs=warm_up_runs).median_s
     return policy
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+import math
 import secrets
 import time
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bc_runtime.policy.base import Inference, LoadReport, Prefix, Tensors
+from bc_runtime.policy.base import Inference, Prefix, Tensors
 from bc_runtime.policy.errors import InferenceFailed, InputMismatch, NonFiniteOutput
 from bc_runtime.policy.onnx_file import OnnxFile
 from bc_runtime.policy.onnx_session import graph_inputs, graph_outputs
@@ -20,6 +22,13 @@ from bc_runtime.policy.signature import check_signature
 from bc_runtime.spec.errors import available
 from bc_runtime.spec.inputs import NoiseInput, PrefixInput, RecurrentInput
 from bc_runtime.spec.policy_spec import PolicySpec
+
+
+@dataclass(slots=True)
+class _Episode:
+    seed: int
+    hidden: dict[str, NDArray[np.generic]]
+    count: int = field(default=0)
 
 
 class OnnxPolicy:
@@ -42,9 +51,9 @@ class OnnxPolicy:
         self.file = file
         self.policy_id = file.sha256
         self.provider = str(session.get_providers()[0])
-        self.report = LoadReport(
-            path=str(file.path), load_s=0.0, warm_up_s=None, self_test_error=None
-        )
+        self.path = str(file.path)
+        self.warmup_s = math.nan
+        self.self_test_error = math.nan
         self._session = session
         self._noise = tuple(i for i in spec.inputs if isinstance(i, NoiseInput))
         self._prefix = tuple(i for i in spec.inputs if isinstance(i, PrefixInput))
@@ -59,19 +68,21 @@ class OnnxPolicy:
         self._chunk_shape = (1, spec.chunk_size, spec.action_dim)
         self._names = spec.action_names
         self._feeds: dict[str, NDArray[np.generic]] = {}
-        self._hidden: dict[str, NDArray[np.generic]] = {}
-        self._seed = 0
-        self._index = 0
-        self.reset()
+        self._episode = self._begin(None)
 
     def reset(self, *, seed: int | None = None) -> None:
         """Begin an episode; see `Policy.reset`."""
-        self._seed = secrets.randbits(32) if seed is None else seed
-        self._index = 0
-        self._hidden = {
-            item.name: np.full(item.shape, item.reset_value, dtype=item.dtype)
-            for item in self._recurrent
-        }
+        # A new object, so that an inference that is running cannot carry its state over.
+        self._episode = self._begin(seed)
+
+    def _begin(self, seed: int | None) -> _Episode:
+        return _Episode(
+            seed=secrets.randbits(32) if seed is None else seed,
+            hidden={
+                item.name: np.full(item.shape, item.reset_value, dtype=item.dtype)
+                for item in self._recurrent
+            },
+        )
 
     def infer(self, tensors: Tensors, *, prefix: Prefix | None = None) -> Inference:
         """Return the chunk for one observation; see `Policy.infer`.
@@ -81,14 +92,15 @@ class OnnxPolicy:
             InferenceFailed: ONNX Runtime raised, or the chunk has another shape.
             NonFiniteOutput: the chunk or the hidden state is not finite; the hidden state stays.
         """
-        index = self._index
-        self._index += 1
+        episode = self._episode
+        index = episode.count
+        episode.count += 1
         feeds = self._feeds
         if self._noise:
-            feeds.update(noise_for(self._noise, seed=self._seed, index=index))
+            feeds.update(noise_for(self._noise, seed=episode.seed, index=index))
         if self._prefix:
             feeds.update(prefix_tensors(self._prefix, prefix, action_names=self._names))
-        feeds.update(self._hidden)
+        feeds.update(episode.hidden)
         self._take(tensors)
         start = time.perf_counter_ns()
         try:
@@ -106,8 +118,8 @@ class OnnxPolicy:
                     f'{self.file.path}: the hidden state {name!r} became NaN or infinite in '
                     f'inference {index} since the reset; the last finite one is kept'
                 )
-        self._hidden = hidden
-        return Inference(values=values, inference_ns=elapsed, seed=self._seed, index=index)
+        episode.hidden = hidden
+        return Inference(values=values, inference_ns=elapsed, seed=episode.seed, index=index)
 
     def _take(self, tensors: Tensors) -> None:
         feeds = self._feeds

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 import statistics
 
 import numpy as np
@@ -39,11 +40,11 @@ def run_seeded(policy: Policy, seed: int) -> NDArray[np.float32]:
     return values
 
 
-def run_self_test(policy: Policy) -> float | None:
+def run_self_test(policy: Policy) -> float:
     """Run the self-test that the spec stores.
 
     Returns:
-        Largest absolute deviation, in action units; None where the spec stores no self-test.
+        Largest absolute deviation, in action units; NaN where the spec stores no self-test.
 
     Raises:
         SelfTestFailed: the deviation is larger than the stored tolerance.
@@ -51,7 +52,7 @@ def run_self_test(policy: Policy) -> float | None:
     spec = policy.spec
     test = spec.self_test
     if test is None:
-        return None
+        return math.nan
     expected = np.asarray(test.expected).reshape(spec.chunk_size, spec.action_dim)
     got = run_seeded(policy, test.seed)
     deviation = np.abs(got - expected)
@@ -60,7 +61,7 @@ def run_self_test(policy: Policy) -> float | None:
         step, column = (int(i) for i in np.unravel_index(deviation.argmax(), deviation.shape))
         name, unit = spec.action_names[column], spec.action_units[column]
         raise SelfTestFailed(
-            f'{policy.report.path}: the self-test failed on {policy.provider}: expected '
+            f'{policy.path}: the self-test failed on {policy.provider}: expected '
             f'{name!r} at step {step} = {expected[step, column]:.6g} {unit}, got '
             f'{got[step, column]:.6g} (off by {largest:.3g}, tolerance {test.tolerance:.3g}). '
             'The file is damaged or its weights were changed, or this provider computes '
