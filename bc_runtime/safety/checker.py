@@ -141,7 +141,8 @@ class Checker:
         if [one.name for one in limits] != [joint.name for joint in self._joints]:
             raise SafetyError('the checker was given limits of other joints than before')
         for joint, one in zip(self._joints, limits, strict=True):
-            moving = abs(joint.speed) > 0.0
+            # Half of what the limiter calls moving: emitted values may be coarser than its own.
+            moving = abs(joint.speed) > 0.5 * min(joint.demand, one.deceleration) * self._dt
             joint.low, joint.high = one.low, one.high
             joint.vmax, joint.accel = one.velocity, one.acceleration
             joint.decel = max(joint.decel, one.deceleration) if moving else one.deceleration

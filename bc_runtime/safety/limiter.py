@@ -141,8 +141,8 @@ class Limiter:
         """Change the limits, also in motion.
 
         A lower velocity limit is reached by braking. A lower deceleration takes effect for a joint
-        when that joint is at rest: taking braking power away in motion would break the promise
-        that was given when the speed was allowed.
+        when it could stop that joint in one tick: taking braking power away in motion would break
+        the promise that was given when the speed was allowed.
 
         Raises:
             SafetyError: other joints than before.
@@ -154,7 +154,7 @@ class Limiter:
                 f'{[one.name for one in self._limits]}, got {names}'
             )
         for j, old in enumerate(self._limits):
-            if self._position is not None and self._velocity[j] != 0.0:
+            if abs(self._velocity[j]) > limits[j].deceleration * self._dt:
                 self._decel_held[j] = max(self._decel_held[j], old.deceleration)
         self._limits = tuple(limits)
         self._prepare()
@@ -366,9 +366,10 @@ class Limiter:
         ]
 
     def _settle(self) -> None:
-        """Let lowered decelerations take effect for the joints that are at rest."""
+        """Let a lowered deceleration take effect for joints that it can stop in one tick."""
         held = [
-            d if v != 0.0 else 0.0 for d, v in zip(self._decel_held, self._velocity, strict=True)
+            d if abs(v) > one.deceleration * self._dt else 0.0
+            for d, v, one in zip(self._decel_held, self._velocity, self._limits, strict=True)
         ]
         if held != self._decel_held:
             self._decel_held = held
