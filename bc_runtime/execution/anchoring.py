@@ -19,7 +19,7 @@ from bc_runtime.spec.actions import Reference
 Array = NDArray[np.float64]
 
 
-def absolute_actions(chunk: ActionChunk) -> Array:
+def absolute_actions(chunk: ActionChunk) -> NDArray[np.float32] | Array:
     """Return the chunk's (K, inner_dim) absolute actions, rotations as quaternions.
 
     Linear dimensions: anchor + value. Rotations: the value is in the frame of the observed
@@ -28,7 +28,7 @@ def absolute_actions(chunk: ActionChunk) -> Array:
     """
     layout = chunk.layout
     if not layout.rotations and not layout.relative and not layout.continuous.size:
-        return chunk.values.astype(np.float64)
+        return chunk.values
     outer = chunk.values.astype(np.float64)
     anchor = chunk.anchor or {}
     inner = np.empty((chunk.chunk_size, layout.inner_dim))

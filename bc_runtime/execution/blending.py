@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bc_runtime.execution import rotation
+from bc_runtime.execution.interpolation import Taps, rotations
 from bc_runtime.execution.layout import ActionLayout
 from bc_runtime.spec.errors import ExecutionError
 
@@ -65,68 +66,64 @@ class BlendOptions:
 
 
 def blend(
-    values: Array, rates: Array, weights: Array, layout: ActionLayout, options: BlendOptions
+    actions: Array, at: Taps, weights: Array, layout: ActionLayout, options: BlendOptions
 ) -> tuple[Array, Array]:
-    """Return the (inner_dim,) value and rate of n chunks at one time.
+    """Return the (inner_dim,) value and rate [1/s] of n chunks at one time.
 
     Args:
-        values: (n, inner_dim), oldest observation first.
-        rates: (n, inner_dim), change per second.
+        actions: (m * n, inner_dim) actions at the taps.
+        at: How each chunk is made of its taps; oldest observation first.
         weights: (n,), sum 1. Chunks of weight 0 have no say in anything.
         layout: Columns by kind.
         options: Rules for grippers and binary actions.
     """
-    if len(weights) == 1:
-        value, rate = values[0], rates[0]
-    else:
-        # Sums in a fixed order, not a BLAS product: the same bits on every machine.
-        w = weights[:, None]
-        value = np.add.reduce(w * values, axis=0)
-        rate = np.add.reduce(w * rates, axis=0)
-        if layout.continuous.size:
-            c = layout.continuous
-            value[c] = _shortest_arc(values[:, c], weights)
-        if layout.gripper.size and options.gripper is GripperRule.NEWEST:
-            said = np.flatnonzero(weights > 0.0)
+    value = (at.value * weights).ravel() @ actions
+    rate = (at.rate * weights).ravel() @ actions
+    if layout.all_linear:
+        return value, rate
+    by_tap = actions.reshape(*at.index.shape, -1)
+    said = np.flatnonzero(weights > 0.0)
+    if said.size > 1:
+        for c in layout.continuous:
+            value[c] = _shortest_arc(np.add.reduce(at.value * by_tap[:, :, c], axis=0), weights)
+        if options.gripper is GripperRule.NEWEST:
             for g in layout.gripper:
-                row = _decided(values[said, g], options.gripper_threshold)
-                value[g], rate[g] = values[said[row], g], rates[said[row], g]
-    if layout.binary.size:
-        said = np.flatnonzero(weights > 0.0)
-        for b in layout.binary:
-            value[b], rate[b] = _on_or_off(values[said, b], options), 0.0
+                row = said[_decided(at.value, by_tap[:, :, g], said, options.gripper_threshold)]
+                value[g] = at.value[:, row] @ by_tap[:, row, g]
+                rate[g] = at.rate[:, row] @ by_tap[:, row, g]
+    for b in layout.binary:
+        value[b], rate[b] = _on_or_off(by_tap[at.now, said, b], options), 0.0
     for group in layout.rotations:
         part = slice(group.inner, group.inner + 4)
-        q, q_rate = values[:, part], rates[:, part]
-        if len(weights) > 1:
+        q, q_rate = rotations(by_tap[:, :, part], at)
+        if said.size > 1:
             q_mean, eigenvalues, vectors = rotation.mean(q, weights)
             rate[part] = rotation.mean_rate(q_mean, q, q_rate, weights, eigenvalues, vectors)
             value[part] = q_mean
         else:
-            value[part] = rotation.canonical(q[0])
-            rate[part] = q_rate[0] * (1.0 if np.dot(value[part], q[0]) > 0.0 else -1.0)
+            row = said[0]
+            value[part] = rotation.canonical(q[row])
+            rate[part] = q_rate[row] * (1.0 if value[part] @ q[row] > 0.0 else -1.0)
     if layout.rates.size:
         rate[layout.rates] = value[layout.rates]
     return value, rate
 
 
-def _shortest_arc(angles: Array, weights: Array) -> Array:
-    """Return the weighted mean of (n, d) angles, each taken on the short way from the newest."""
-    newest = angles[-1]
-    turn = angles - newest
+def _shortest_arc(angles: Array, weights: Array) -> float:
+    """Return the weighted mean of (n,) angles, each taken on the short way from the newest."""
+    turn = angles - angles[-1]
     turn -= 2.0 * np.pi * np.round(turn / (2.0 * np.pi))
-    result: Array = newest + np.add.reduce(weights[:, None] * turn, axis=0)
-    return result
+    return float(angles[-1] + weights @ turn)
 
 
-def _decided(values: Array, threshold: float) -> int:
-    """Return the row whose value stands: the newest that differs enough from those before."""
+def _decided(coefficients: Array, by_tap: Array, said: NDArray[np.intp], threshold: float) -> int:
+    """Return which of the rows in `said` stands: the newest that differs enough from before."""
     if threshold == 0.0:
-        return len(values) - 1
-    listed = values.tolist()
+        return len(said) - 1
+    values = np.add.reduce(coefficients * by_tap, axis=0)[said].tolist()
     row = 0
-    for i, value in enumerate(listed):
-        if abs(value - listed[row]) > threshold:
+    for i, value in enumerate(values):
+        if abs(value - values[row]) > threshold:
             row = i
     return row
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -40,6 +40,7 @@ class ActionChunk:
             for policies trained on actions shifted into the future.
         epoch: Chunks of another epoch than the timeline's are never executed.
         anchor: Observed state by action name, for the dimensions that are relative to it.
+        layout: How the dimensions are grouped; shared by all chunks of the same dimensions.
     """
 
     stamp_ns: int
@@ -55,6 +56,7 @@ class ActionChunk:
     epoch: int = 0
     observation_sequence: int = 0
     anchor: Mapping[str, float] | None = None
+    layout: ActionLayout = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Normalise the field types and refuse what cannot be executed.
@@ -91,6 +93,7 @@ class ActionChunk:
         object.__setattr__(self, 'names', names)
         object.__setattr__(self, 'kinds', kinds)
         object.__setattr__(self, 'references', references)
+        object.__setattr__(self, 'layout', layout)
         if self.anchor is not None:
             object.__setattr__(self, 'anchor', MappingProxyType(dict(self.anchor)))
         self._check_anchor(layout)
@@ -110,11 +113,6 @@ class ActionChunk:
             raise ExecutionError(
                 f'chunk {self.sequence}: expected a finite anchor, got {dict(anchor)}'
             )
-
-    @property
-    def layout(self) -> ActionLayout:
-        """How the dimensions are grouped; shared by all chunks of the same dimensions."""
-        return ActionLayout.of(self.names, self.kinds, self.references)
 
     @property
     def chunk_size(self) -> int:

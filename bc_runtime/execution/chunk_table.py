@@ -15,7 +15,11 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Key = tuple[int, int, str]
 
+#: Rows of the table: a slice where they are neighbours, which is nearly always, and much faster.
+Rows = slice | NDArray[np.intp]
+
 _FIELDS = 10
+_ZERO, _KNOTS_END = 1, 4  # a shift moves the fields from ... to
 
 
 class ChunkTable:
@@ -25,53 +29,72 @@ class ChunkTable:
     everything computed from the table is the same to the last bit for the same set of chunks.
     A query at one time is then a few vectorised operations, however many chunks are live.
 
-    Attributes (views of the live rows; int64, times in ns on the ROS clock):
-        slot: Place of the chunk in `values`.
+    The first `count` entries of each column are live; int64, times in ns on the ROS clock.
+
+    Attributes:
+        keys: (stamp, sequence, policy id) of each row.
         stamp: Observation stamp.
         zero: Time of action 0, shift included.
         open: First time that the chunk may be executed at, shift included.
         close: End of the last step that may be executed, shift included.
         knots_end: Time of the last action, shift included; `close` for chunks of one action.
-        dt: Step.
+        first: Row of action 0 in `actions`.
         last: Index of the last action.
         received: When the chunk became usable.
         sequence: The chunk's sequence number.
-        step_s: Step [s], float64.
-        values: (max_chunks, K, inner_dim) float64.
+        dt: Step. `common_dt` is the step of all rows if they agree.
+        actions: (max_chunks * K, inner_dim) float64.
     """
 
     def __init__(self, max_chunks: int) -> None:
         """Reserve space for `max_chunks` rows; actions are reserved with the first chunk."""
         self.max_chunks = max_chunks
-        self._ints = np.zeros((_FIELDS, max_chunks), dtype=np.int64)
-        self._step_s = np.zeros(max_chunks)
-        self.values: Array = np.zeros((0, 0, 0))
+        self._columns = np.zeros((_FIELDS, max_chunks), dtype=np.int64)
+        (
+            self.stamp,
+            self.zero,
+            self.open,
+            self.close,
+            self.knots_end,
+            self.first,
+            self.last,
+            self.received,
+            self.sequence,
+            self.dt,
+        ) = self._columns
+        self._longest = 0
+        self.actions: Array = np.zeros((0, 0))
         self.clear()
 
     def clear(self) -> None:
         """Forget every chunk."""
         self.keys: list[Key] = []
         self._free = list(range(self.max_chunks - 1, -1, -1))
-        self._rest_until_ns: int | None = None
-        self._refresh()
+        self.rest_until_ns: int | None = None
+        self.common_dt: int | None = None
+        self._in_order = True
 
     @property
     def count(self) -> int:
         """Number of live chunks."""
         return len(self.keys)
 
-    @property
-    def rest_until_ns(self) -> int | None:
-        """Time until which the robot stood still, see `rest_until`."""
-        return self._rest_until_ns
-
     def find(self, key: Key) -> tuple[int, bool]:
         """Return the row that `key` has or would have, and whether it is there."""
-        row = bisect_left(self.keys, key)
-        return row, row < len(self.keys) and self.keys[row] == key
+        keys = self.keys
+        if not keys or keys[-1] < key:  # the newest observation, as nearly always
+            return len(keys), False
+        row = bisect_left(keys, key)
+        return row, keys[row] == key
 
     def insert(
-        self, row: int, key: Key, chunk: ActionChunk, actions: Array, open_ns: int, close_ns: int
+        self,
+        row: int,
+        key: Key,
+        chunk: ActionChunk,
+        actions: NDArray[np.float32] | Array,
+        open_ns: int,
+        close_ns: int,
     ) -> None:
         """Put a chunk in front of `row`. The caller made room and knows that the key is new.
 
@@ -83,100 +106,125 @@ class ChunkTable:
             open_ns: First executable time, without shift.
             close_ns: End of the last executable step, without shift.
         """
-        self._reserve(*actions.shape)
-        slot = self._free.pop()
-        self.values[slot, : actions.shape[0]] = actions
-        n = len(self.keys)
+        chunk_size, inner_dim = actions.shape
+        self._reserve(chunk_size, inner_dim)
+        first = self._free.pop() * self._longest
+        self.actions[first : first + chunk_size] = actions
+        n, dt = len(self.keys), chunk.dt_ns
         if row < n:
-            self._ints[:, row + 1 : n + 1] = self._ints[:, row:n]
-            self._step_s[row + 1 : n + 1] = self._step_s[row:n]
-        shift = self._shift_of(chunk.stamp_ns)
-        zero = chunk.time_of(0) + shift
-        last = chunk.chunk_size - 1
-        knots_end = zero + last * chunk.dt_ns if last else close_ns + shift
-        self._ints[:, row] = (
-            slot,
+            self._columns[:, row + 1 : n + 1] = self._columns[:, row:n]
+        shift = self.shift_of(chunk.stamp_ns)
+        zero = chunk.time_of(0)
+        last = chunk_size - 1
+        knots_end = zero + last * dt if last else close_ns
+        self._columns[:, row] = (
             chunk.stamp_ns,
-            zero,
+            zero + shift,
             open_ns + shift,
             close_ns + shift,
-            knots_end,
-            chunk.dt_ns,
+            knots_end + shift,
+            first,
             last,
             chunk.received_ns,
             chunk.sequence,
+            dt,
         )
-        self._step_s[row] = chunk.dt_ns * 1e-9
         self.keys.insert(row, key)
-        self._refresh()
+        self.common_dt = dt if n == 0 or self.common_dt == dt else None
+        if self._in_order:
+            near = self._columns[2:5, max(row - 1, 0) : row + 2]
+            self._in_order = n == 0 or _ascending(near[:, : n + 1 - max(row - 1, 0)])
 
     def drop_ended(self, t_ns: int) -> None:
-        """Drop the chunks whose executable span ended before `t_ns`."""
-        if not self.keys:
-            return
-        keep = self.close > t_ns
-        if not keep.all():
-            self._keep(np.flatnonzero(keep))
+        """Drop the chunks whose executable span ended at `t_ns` or before."""
+        n = len(self.keys)
+        if self._in_order:
+            self._drop_first(int(self.close[:n].searchsorted(t_ns, 'right')))
+        else:
+            self._drop(self.close[:n] <= t_ns)
 
     def drop_oldest(self) -> None:
         """Drop the chunk with the oldest observation."""
-        self._keep(np.arange(1, len(self.keys)))
+        self._drop_first(1)
 
     def rest_until(self, t_ns: int) -> None:
         """Say that the robot stood still until `t_ns`: chunks observed before start there."""
-        self._rest_until_ns = t_ns
-        shift = np.maximum(t_ns - self.stamp, 0)
-        change = shift - self.shift
-        if change.any():
-            n = len(self.keys)
-            self._ints[2:6, :n] += change
+        before = self.shift()
+        self.rest_until_ns = t_ns
+        n = len(self.keys)
+        self._columns[_ZERO : _KNOTS_END + 1, :n] += self.shift() - before
+        self._in_order = _ascending(self._columns[2:5, :n])
 
-    @property
     def shift(self) -> Ints:
-        """How far each row is moved later by `rest_until` [ns]."""
-        if self._rest_until_ns is None:
-            return np.zeros_like(self.stamp)
-        return np.maximum(self._rest_until_ns - self.stamp, 0)
+        """Return how far each live row is moved later by `rest_until` [ns]."""
+        stamps = self.stamp[: len(self.keys)]
+        if self.rest_until_ns is None:
+            return np.zeros_like(stamps)
+        return np.maximum(self.rest_until_ns - stamps, 0)
 
-    def covering(self, t_ns: int) -> NDArray[np.intp]:
-        """Return the rows that may be executed at a time, oldest observation first."""
-        t = t_ns + SNAP_NS
-        return np.flatnonzero((self.open <= t) & (self.close > t))
+    def shift_of(self, stamp_ns: int) -> int:
+        """Return how far a chunk of this stamp is moved later by `rest_until` [ns]."""
+        rest_ns = self.rest_until_ns
+        return 0 if rest_ns is None else max(rest_ns - stamp_ns, 0)
 
-    def _shift_of(self, stamp_ns: int) -> int:
-        return 0 if self._rest_until_ns is None else max(self._rest_until_ns - stamp_ns, 0)
+    def covering(self, t_ns: int) -> tuple[Rows, int]:
+        """Return the rows that may be executed at a time, and their number."""
+        n, t = len(self.keys), t_ns + SNAP_NS
+        if self._in_order:
+            begin = int(self.close[:n].searchsorted(t, 'right'))
+            end = int(self.open[:n].searchsorted(t, 'right'))
+            return slice(begin, end), max(end - begin, 0)
+        rows = np.flatnonzero((self.open[:n] <= t) & (self.close[:n] > t))
+        return rows, rows.size
 
-    def _keep(self, rows: NDArray[np.intp]) -> None:
-        kept = set(rows.tolist())
-        slots = self.slot.tolist()
-        self._free.extend(slots[i] for i in range(len(slots)) if i not in kept)
-        n = len(rows)
-        self._ints[:, :n] = self._ints[:, rows]
-        self._step_s[:n] = self._step_s[rows]
-        self.keys = [self.keys[i] for i in rows]
-        self._refresh()
+    def with_actions_around(self, rows: Rows, n: int, t_ns: int) -> tuple[Rows, int]:
+        """Leave out chunks in their last step where others still have actions on both sides.
+
+        The last action can only be held, which lags behind a moving plan.
+        """
+        t = t_ns - SNAP_NS
+        if isinstance(rows, slice):
+            begin = max(int(self.knots_end[: rows.stop].searchsorted(t)), rows.start)
+            kept = rows.stop - begin
+            return (slice(begin, rows.stop), kept) if kept else (rows, n)
+        some = rows[self.knots_end[rows] >= t]
+        return (some, some.size) if some.size else (rows, n)
+
+    def _drop_first(self, gone: int) -> None:
+        if not gone:
+            return
+        n = len(self.keys)
+        self._free.extend((self.first[:gone] // self._longest).tolist())
+        self._columns[:, : n - gone] = self._columns[:, gone:n]
+        del self.keys[:gone]
+        self._dropped()
+
+    def _drop(self, gone: NDArray[np.bool_]) -> None:
+        rows = np.flatnonzero(~gone)
+        if len(rows) == len(gone):
+            return
+        self._free.extend((self.first[: len(gone)][gone] // self._longest).tolist())
+        self._columns[:, : len(rows)] = self._columns[:, rows]
+        self.keys = [self.keys[row] for row in rows.tolist()]
+        self._dropped()
+
+    def _dropped(self) -> None:
+        n = len(self.keys)
+        if self.common_dt is None and n and (self.dt[:n] == self.dt[0]).all():
+            self.common_dt = int(self.dt[0])
+        self._in_order = self._in_order or _ascending(self._columns[2:5, :n])
 
     def _reserve(self, chunk_size: int, inner_dim: int) -> None:
-        _, size, dim = self.values.shape
-        if dim == inner_dim and size >= chunk_size:
+        dim, longest, n = self.actions.shape[1], self._longest, len(self.keys)
+        if dim == inner_dim and longest >= chunk_size:
             return
-        grown = np.zeros((self.max_chunks, max(chunk_size, size), inner_dim))
-        if dim == inner_dim:
-            grown[:, :size] = self.values
-        self.values = grown
+        self._longest = max(chunk_size, longest)
+        grown = np.zeros((self.max_chunks, self._longest, inner_dim))
+        if n:  # live chunks have the same inner_dim, the timeline sees to that
+            grown[:, :longest] = self.actions.reshape(self.max_chunks, longest, dim)
+            self.first[:n] = self.first[:n] // longest * self._longest
+        self.actions = grown.reshape(-1, inner_dim)
 
-    def _refresh(self) -> None:
-        n = len(self.keys)
-        (
-            self.slot,
-            self.stamp,
-            self.zero,
-            self.open,
-            self.close,
-            self.knots_end,
-            self.dt,
-            self.last,
-            self.received,
-            self.sequence,
-        ) = self._ints[:, :n]
-        self.step_s: Array = self._step_s[:n]
+
+def _ascending(columns: Ints) -> bool:
+    return bool((columns[:, 1:] >= columns[:, :-1]).all())

@@ -6,20 +6,22 @@ Each chunk is interpolated for itself, before chunks are blended: chunks come fr
 any time, so that their grids need not agree. On a grid point every mode gives the action itself,
 bit for bit. The last action is held for its own step and not an instant longer: a chunk is never
 extrapolated.
+
+Between two actions, a value is a sum of neighbouring actions (taps) times coefficients: one tap
+to hold, two for linear, four for cubic. Blending multiplies the coefficients by the chunks'
+weights, so that all chunks and taps together are one product.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bc_runtime.execution import rotation
-from bc_runtime.execution.layout import ActionLayout
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from bc_runtime.execution.chunk import SNAP_NS
+from bc_runtime.execution.chunk_table import Array, ChunkTable, Ints, Rows
 
 
 class Interpolation(StrEnum):
@@ -35,106 +37,129 @@ class Interpolation(StrEnum):
     CUBIC = 'cubic'
 
 
-def sample(
-    values: Array,
-    slots: Ints,
-    k: Ints,
-    fraction: Array,
-    last: Ints,
-    step_s: Array,
-    mode: Interpolation,
-    layout: ActionLayout,
-) -> tuple[Array, Array]:
-    """Return (n, inner_dim) values and rates of n chunks at one time.
+@dataclass(frozen=True, slots=True)
+class Taps:
+    """How n chunks at one time are made of their actions; m taps each, in order of time.
+
+    Attributes:
+        index: (m, n) rows of `ChunkTable.actions`.
+        value: (m, n) coefficients of the value; each column sums to 1.
+        rate: (m, n) coefficients of the change per second; each column sums to 0.
+        now: Which tap is the action at or before the time.
+        u: (n,) part of the step that has passed since that action, [0, 1).
+        per_s: Steps per second, one number or (n,).
+    """
+
+    index: Ints
+    value: Array
+    rate: Array
+    now: int
+    u: Array
+    per_s: float | Array
+
+
+def taps(table: ChunkTable, rows: Rows, t_ns: int, mode: Interpolation) -> Taps:
+    """Return the taps of the chunks in the given rows, which must cover the time."""
+    # Whole numbers until the division: no rounding can move a time to another action.
+    k, past = np.divmod((t_ns + SNAP_NS) - table.zero[rows], table.common_dt or table.dt[rows])
+    first, last = table.first[rows], table.last[rows]
+    n = k.size
+    if mode is Interpolation.HOLD:
+        one = np.ones((1, n))
+        return Taps((first + k)[None], one, np.zeros((1, n)), 0, np.zeros(n), 0.0)
+    dt = table.common_dt or table.dt[rows]
+    u = (past - SNAP_NS) / dt
+    u[past <= 2 * SNAP_NS] = 0.0  # the grid point itself
+    per_s = 1e9 / dt
+    if mode is Interpolation.LINEAR:
+        index = np.empty((2, n), dtype=np.int64)
+        np.add(first, k, out=index[0])
+        moving = k < last  # the last action is held
+        np.add(index[0], moving, out=index[1])
+        value, rate = np.empty((2, n)), np.empty((2, n))
+        value[1] = u
+        np.subtract(1.0, u, out=value[0])
+        rate[1] = per_s
+        np.negative(rate[1], out=rate[0])
+        return Taps(index, value, rate, 0, u, per_s)
+    return _cubic_taps(first, k, last, u, per_s)
+
+
+def _cubic_taps(first: Ints, k: Ints, last: Ints, u: Array, per_s: float | Array) -> Taps:
+    """Cubic Hermite; the tangent is half the way between the neighbours, one-sided at the ends."""
+    index = np.empty((4, k.size), dtype=np.int64)
+    at_start, moving = k == 0, k < last
+    index[1] = first + k
+    index[0] = index[1] - ~at_start
+    index[2] = index[1] + moving
+    index[3] = index[2] + (k < last - 1)
+    # Reciprocal distance of the neighbours; 0 where the last action is held, without a bulge.
+    inverse0 = moving * (0.5 + 0.5 * at_start)
+    inverse1 = moving * (1.0 - 0.5 * (index[3] > index[2]))
+    u2 = u * u
+    value, rate = np.empty((4, k.size)), np.empty((4, k.size))
+    for out, h00, h10, h11 in (
+        (value, 1.0 - u2 * (3.0 - 2.0 * u), u - u2 * (2.0 - u), u2 * (u - 1.0)),
+        (rate, 6.0 * (u2 - u), 1.0 - 4.0 * u + 3.0 * u2, 3.0 * u2 - 2.0 * u),
+    ):
+        h01 = (1.0 if out is value else 0.0) - h00
+        m0, m1 = h10 * inverse0, h11 * inverse1
+        out[0] = -m0
+        out[1] = h00 - m1
+        out[2] = h01 + m0
+        out[3] = m1
+    rate *= per_s
+    return Taps(index, value, rate, 1, u, per_s)
+
+
+def rotations(around: Array, at: Taps) -> tuple[Array, Array]:
+    """Return (n, 4) quaternions and their rates [1/s] of n chunks.
 
     Args:
-        values: (slots, K, inner_dim) actions of all chunks.
-        slots: (n,) chunk of each row.
-        k: (n,) index of the action at or before the time.
-        fraction: (n,) part of the step that has passed since then, [0, 1).
-        last: (n,) index of each chunk's last action.
-        step_s: (n,) time between two actions [s].
-        mode: Kind of interpolation.
-        layout: Columns by kind.
+        around: (m, n, 4) quaternions at the taps.
+        at: The taps.
     """
-    v0 = values[slots, k]
-    if mode is Interpolation.HOLD:
-        return v0, np.zeros_like(v0)
-    u = fraction[:, None]
-    per_s = 1.0 / step_s[:, None]
-    k1 = np.minimum(k + 1, last)
-    v1 = values[slots, k1]
-    difference = v1 - v0
-    if mode is Interpolation.LINEAR:
-        result = v0 + u * difference
-        rates = difference * per_s
-        neighbours = None
+    u = at.u[:, None]
+    per_s = np.broadcast_to(np.asarray(at.per_s), at.u.shape)[:, None]
+    if len(around) == 1:
+        return around[0], np.zeros_like(around[0])
+    if len(around) == 2:
+        q, rate = _geodesic(around[0], around[1], u)
     else:
-        k_before, k_after = np.maximum(k - 1, 0), np.minimum(k + 2, last)
-        neighbours = values[slots, k_before], values[slots, k_after]
-        moving = (k < last)[:, None]  # the last action is held, without a bulge
-        m0 = moving * (v1 - neighbours[0]) / np.maximum(k1 - k_before, 1)[:, None]
-        m1 = moving * (neighbours[1] - v0) / np.maximum(k_after - k, 1)[:, None]
-        # Horner form of the cubic Hermite; at u = 0 it is v0 exactly.
-        c2 = 3.0 * difference - 2.0 * m0 - m1
-        c3 = m0 + m1 - 2.0 * difference
-        result = v0 + u * (m0 + u * (c2 + u * c3))
-        rates = (m0 + u * (2.0 * c2 + u * (3.0 * c3))) * per_s
-    if layout.binary.size:
-        result[:, layout.binary] = v0[:, layout.binary]
-        rates[:, layout.binary] = 0.0
-    for group in layout.rotations:
-        part = slice(group.inner, group.inner + 4)
-        if neighbours is None:
-            q, q_rate = _geodesic(v0[:, part], v1[:, part], u)
-        else:
-            around = neighbours[0][:, part], v0[:, part], v1[:, part], neighbours[1][:, part]
-            spans = np.maximum(k1 - k_before, 1)[:, None], np.maximum(k_after - k, 1)[:, None]
-            q, q_rate = _smooth(*around, *spans, u, moving)
-        result[:, part] = q
-        rates[:, part] = q_rate * per_s
-    return result, rates
+        moved = (at.index[1:] != at.index[:-1]).astype(np.float64)[:, :, None]
+        q, rate = _smooth(around, moved, u)
+    return q, rate * per_s
 
 
-def _rate(q: Array, turn: Array) -> Array:
-    """Return dq/du of a rotation by `turn` [rad, body frame] per unit of u."""
-    return 0.5 * rotation.multiply(q, np.concatenate((turn, np.zeros_like(turn[:, :1])), axis=1))
+def _between(a: Array, b: Array) -> Array:
+    """Return the rotation vectors [rad] from a to b, in the frame of a."""
+    return rotation.log(rotation.multiply(rotation.conjugate(a), b))
 
 
 def _geodesic(q0: Array, q1: Array, u: Array) -> tuple[Array, Array]:
-    turn = rotation.log(rotation.multiply(rotation.conjugate(q0), q1))
-    moved = rotation.multiply(q0, rotation.exp(u * turn))
-    q = np.where(u == 0.0, q0, moved)
-    return q, _rate(q, turn)
+    turn = _between(q0, q1)
+    q = np.where(u == 0.0, q0, rotation.multiply(q0, rotation.exp(u * turn)))
+    pure = np.concatenate((turn, np.zeros_like(turn[:, :1])), axis=1)
+    return q, 0.5 * rotation.multiply(q, pure)
 
 
-def _smooth(
-    before: Array,
-    q0: Array,
-    q1: Array,
-    after: Array,
-    span0: Array,
-    span1: Array,
-    u: Array,
-    moving: NDArray[np.bool_],
-) -> tuple[Array, Array]:
-    """Cubic Hermite on rotations with Catmull-Rom velocities at the knots.
+def _smooth(around: Array, moved: Array, u: Array) -> tuple[Array, Array]:
+    """Cubic Hermite on rotations with Catmull-Rom velocities at the actions.
 
     Source: Kim, Kim and Shin 1995, "A general construction scheme for unit quaternion curves with
     simple high order derivatives": cumulative Bernstein form.
+
+    Args:
+        around: (4, n, 4) quaternions before, at, after and after next.
+        moved: (3, n, 1) 1 where a tap is another action than the one before it.
+        u: (n, 1) part of the step.
     """
-
-    def between(a: Array, b: Array) -> Array:
-        return rotation.log(rotation.multiply(rotation.conjugate(a), b))
-
-    start = moving * between(before, q1) / span0 / 3.0
-    end = moving * between(q0, after) / span1 / 3.0
-    middle = rotation.log(
-        rotation.multiply(
-            rotation.multiply(rotation.exp(-start), rotation.multiply(rotation.conjugate(q0), q1)),
-            rotation.exp(-end),
-        )
-    )
+    before, q0, q1, after = around
+    start = moved[1] * _between(before, q1) / (3.0 * np.maximum(moved[0] + moved[1], 1.0))
+    end = moved[1] * _between(q0, after) / (3.0 * np.maximum(moved[1] + moved[2], 1.0))
+    whole = rotation.multiply(rotation.conjugate(q0), q1)
+    rest = rotation.multiply(rotation.multiply(rotation.exp(-start), whole), rotation.exp(-end))
+    middle = rotation.log(rest)
 
     def curve(x: Array) -> Array:
         b1, b2, b3 = 1.0 - (1.0 - x) ** 3, x * x * (3.0 - 2.0 * x), x**3
@@ -144,5 +169,5 @@ def _smooth(
 
     # The derivative of the product is long; a central difference is exact to about 1e-9 here.
     h = 1e-5
-    q_rate = (curve(u + h) - curve(u - h)) / (2.0 * h)
-    return np.where(u == 0.0, q0, curve(u)), q_rate
+    rate = (curve(u + h) - curve(u - h)) / (2.0 * h)
+    return np.where(u == 0.0, q0, curve(u)), rate

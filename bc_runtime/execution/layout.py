@@ -26,6 +26,8 @@ RATE_KINDS = frozenset(
 #: Kinds that can be relative to the observed state.
 RELATIVE_KINDS = frozenset(ActionKind) - RATE_KINDS - {ActionKind.BINARY}
 
+_LINEAR_KINDS = frozenset({ActionKind.JOINT_POSITION, ActionKind.POSITION})
+
 Indices = NDArray[np.intp]
 
 
@@ -58,6 +60,7 @@ class ActionLayout:
         rates: Columns whose value is itself a rate.
         rotations: Groups of columns that are one rotation.
         relative: Outside columns that are relative to the observed state.
+        all_linear: Whether blending is a weighted mean for every column.
     """
 
     names: tuple[str, ...]
@@ -71,6 +74,7 @@ class ActionLayout:
     rates: Indices
     rotations: tuple[RotationGroup, ...]
     relative: tuple[int, ...]
+    all_linear: bool
 
     @staticmethod
     def of(
@@ -149,4 +153,5 @@ def _layout(
         rates=columns(*RATE_KINDS),
         rotations=tuple(rotations),
         relative=relative,
+        all_linear=all(kind in _LINEAR_KINDS for kind in kinds),
     )

@@ -15,14 +15,10 @@ import math
 from typing import ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bc_runtime.execution.chunk_table import ChunkTable
+from bc_runtime.execution.chunk_table import Array, ChunkTable, Rows
 from bc_runtime.execution.soft_mask import MaskSchedule, fold_weights, mask
 from bc_runtime.spec.errors import ExecutionError, available, did_you_mean
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class Strategy(Protocol):
@@ -42,8 +38,8 @@ class Strategy(Protocol):
     def executable_steps(self, chunk_size: int) -> int:
         """Return how many actions of a chunk may be executed, from its first on."""
 
-    def weights(self, table: ChunkTable, rows: Ints, t_ns: int) -> Array:
-        """Return the (n,) weights of the rows, sum 1, at least one row."""
+    def weights(self, table: ChunkTable, rows: Rows, n: int, t_ns: int) -> Array:
+        """Return the (n,) weights of the n rows that cover a time, sum 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +65,9 @@ class TemporalEnsemble:
         """All of them."""
         return chunk_size
 
-    def weights(self, table: ChunkTable, rows: Ints, t_ns: int) -> Array:
+    def weights(self, table: ChunkTable, rows: Rows, n: int, t_ns: int) -> Array:
         """See the class."""
-        return _exponential(len(rows), self.coeff)
+        return _exponential(n, self.coeff)
 
 
 @lru_cache(maxsize=1024)
@@ -113,9 +109,9 @@ class RecedingHorizon:
         """Return n_action_steps + overrun_steps, at most the chunk."""
         return min(self.n_action_steps + self.overrun_steps, chunk_size)
 
-    def weights(self, table: ChunkTable, rows: Ints, t_ns: int) -> Array:
+    def weights(self, table: ChunkTable, rows: Rows, n: int, t_ns: int) -> Array:
         """All weight on the newest."""
-        return _newest(len(rows))
+        return _newest(n)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +125,9 @@ class Latest:
         """All of them."""
         return chunk_size
 
-    def weights(self, table: ChunkTable, rows: Ints, t_ns: int) -> Array:
+    def weights(self, table: ChunkTable, rows: Rows, n: int, t_ns: int) -> Array:
         """All weight on the newest."""
-        return _newest(len(rows))
+        return _newest(n)
 
 
 @lru_cache(maxsize=1024)
@@ -167,9 +163,9 @@ class WeightedAverage:
         """All of them."""
         return chunk_size
 
-    def weights(self, table: ChunkTable, rows: Ints, t_ns: int) -> Array:
+    def weights(self, table: ChunkTable, rows: Rows, n: int, t_ns: int) -> Array:
         """See the class."""
-        return _folded(len(rows), self.old_share)
+        return _folded(n, self.old_share)
 
 
 @lru_cache(maxsize=1024)
@@ -229,14 +225,16 @@ class RealTimeChunking:
         """All of them."""
         return chunk_size
 
-    def weights(self, table: ChunkTable, rows: Ints, t_ns: int) -> Array:
+    def weights(self, table: ChunkTable, rows: Rows, n: int, t_ns: int) -> Array:
         """See the class."""
-        if len(rows) == 1:
+        if n == 1:
             return _newest(1)
-        dt = table.dt[rows].astype(np.float64)
+        dt = table.dt[rows]
         opened = table.open[rows]
-        plan_end = np.maximum.accumulate(table.close)[rows[1:] - 1]
-        overlap = np.concatenate(([0.0], plan_end - opened[1:])) / dt
+        # Where the plan made of all older chunks ends; the oldest row has none, nor needs it.
+        plan_end = np.maximum.accumulate(table.close[: table.count])
+        plan_end = np.append(plan_end[:1], plan_end[:-1])[rows]
+        overlap = (plan_end - opened) / dt
         length = (table.close[rows] - opened) / dt
         m = mask(
             step=(t_ns - opened) / dt,

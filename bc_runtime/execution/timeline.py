@@ -13,8 +13,8 @@ from bc_runtime.execution import rotation
 from bc_runtime.execution.anchoring import absolute_actions
 from bc_runtime.execution.blending import BlendOptions, blend
 from bc_runtime.execution.chunk import SNAP_NS, ActionChunk
-from bc_runtime.execution.chunk_table import Array, ChunkTable, Ints
-from bc_runtime.execution.interpolation import Interpolation, sample
+from bc_runtime.execution.chunk_table import Array, ChunkTable
+from bc_runtime.execution.interpolation import Interpolation, taps
 from bc_runtime.execution.layout import ActionLayout
 from bc_runtime.execution.setpoint import CommittedPrefix, Hole, HoleReason, LiveChunk, Setpoint
 from bc_runtime.execution.strategies import Strategy
@@ -161,32 +161,20 @@ class Timeline:
     def at(self, t_ns: int) -> Setpoint | Hole:
         """Return what the known chunks want at a time [ns, ROS clock], or why they do not say."""
         table, layout = self._table, self._layout
-        rows = table.covering(t_ns)
-        if layout is None or not rows.size:
+        rows, n = table.covering(t_ns)
+        if layout is None or not n:
             return self._hole(t_ns)
         if self.strategy.newest_only:
-            rows = rows[-1:]
+            newest = rows.stop - 1 if isinstance(rows, slice) else int(rows[-1])
+            rows = slice(newest, newest + 1)
             weights = _ALONE
         else:
             if self.interpolation is not Interpolation.HOLD:
-                # A chunk in its last step can only be held, which lags behind a moving plan; it
-                # counts only where no chunk still has actions on both sides.
-                between = table.knots_end[rows] >= t_ns - SNAP_NS
-                if between.any() and not between.all():
-                    rows = rows[between]
-            weights = self.strategy.weights(table, rows, t_ns)
-        k, fraction = _place(table, rows, t_ns)
-        values, rates = sample(
-            table.values,
-            table.slot[rows],
-            k,
-            fraction,
-            table.last[rows],
-            table.step_s[rows],
-            self.interpolation,
-            layout,
-        )
-        value, rate = blend(values, rates, weights, layout, self.blending)
+                rows, n = table.with_actions_around(rows, n, t_ns)
+            weights = self.strategy.weights(table, rows, n, t_ns)
+        at = taps(table, rows, t_ns, self.interpolation)
+        actions = table.actions.take(at.index.ravel(), axis=0)
+        value, rate = blend(actions, at, weights, layout, self.blending)
         if layout.rotations:
             value, rate = _outside(value, rate, layout)
         value.setflags(write=False)
@@ -196,7 +184,7 @@ class Timeline:
             names=layout.names,
             values=value,
             velocities=rate,
-            chunk_sequences=table.sequence[rows],
+            chunk_sequences=table.sequence[rows].copy(),
             weights=weights,
         )
 
@@ -205,10 +193,10 @@ class Timeline:
         table = self._table
         end = t_ns
         while True:
-            reached = table.close[(table.open <= end + SNAP_NS) & (table.close > end + SNAP_NS)]
-            if not reached.size:
-                return (end - t_ns) * 1e-9
-            end = int(reached.max())
+            rows, n = table.covering(end)
+            if not n:
+                return max(end - t_ns, 0) * 1e-9
+            end = int(table.close[rows].max())
 
     def committed(self, t_ns: int, n: int, *, dt_ns: int | None = None) -> CommittedPrefix | None:
         """Return up to `n` actions from a time on, for a policy that continues from them.
@@ -227,7 +215,7 @@ class Timeline:
         layout = self._layout
         if layout is None or not self._table.count:
             return None
-        step_ns = int(self._table.dt[-1]) if dt_ns is None else dt_ns
+        step_ns = int(self._table.dt[self._table.count - 1]) if dt_ns is None else dt_ns
         actions = []
         for i in range(n):
             setpoint = self.at(t_ns + i * step_ns)
@@ -241,7 +229,7 @@ class Timeline:
     def live_chunks(self) -> tuple[LiveChunk, ...]:
         """Return the live chunks, oldest observation first."""
         t = self._table
-        shift = t.shift
+        shift = t.shift()
         return tuple(
             LiveChunk(
                 sequence=sequence,
@@ -266,8 +254,9 @@ class Timeline:
         table = self._table
         if not table.count:
             return Hole(t_ns=t_ns, reason=HoleReason.NO_CHUNK)
-        ended = table.close[table.close <= t_ns + SNAP_NS]
-        coming = table.open[table.open > t_ns + SNAP_NS]
+        close, open_ = table.close[: table.count], table.open[: table.count]
+        ended = close[close <= t_ns + SNAP_NS]
+        coming = open_[open_ > t_ns + SNAP_NS]
         if ended.size and coming.size:
             reason = HoleReason.GAP
         else:
@@ -282,16 +271,6 @@ class Timeline:
 
 _ALONE = np.ones(1)
 _ALONE.setflags(write=False)
-
-
-def _place(table: ChunkTable, rows: Ints, t_ns: int) -> tuple[Ints, Array]:
-    """Return the index of the action at or before a time, and the part of the step since then."""
-    dt = table.dt[rows]
-    since = (t_ns + SNAP_NS) - table.zero[rows]
-    k = since // dt
-    past = since - k * dt  # in [0, dt); the first 2 * SNAP_NS are the grid point itself
-    fraction = np.where(past <= 2 * SNAP_NS, 0.0, (past - SNAP_NS) / dt)
-    return k, fraction
 
 
 def _in_order_of(chunk: ActionChunk, layout: ActionLayout) -> ActionChunk | None:
