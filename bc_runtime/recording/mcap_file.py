@@ -44,6 +44,9 @@ PROFILE = 'ros2'
 DEFAULT_CHUNK_BYTES = 1024 * 1024
 
 _MESSAGE = struct.Struct('<BQHIQQ')  # opcode, record length, channel, sequence, log, publish
+# Pieces of a chunk that go to writev as they are: below IOV_MAX (1024 on Linux). A chunk of
+# more pieces holds small messages, whose joining costs little.
+_MAX_PIECES = 1000
 _MESSAGE_FIELDS = _MESSAGE.size - 9  # the record length counts neither opcode nor itself
 _CHUNK = struct.Struct('<BQQQQIIQ')  # ..., start, end, size, crc, len(compression) = 0, size
 
@@ -153,13 +156,15 @@ class McapFile:
         if not self._chunk_messages:
             return
         messages, start, end = self._chunk_messages, self._chunk_start, self._chunk_end
-        data = b''.join(self._pieces)
+        pieces, size = self._pieces, self._chunk_size
         # Whatever happens below, the next message begins a new chunk.
         self._reset_chunk()
-        size = len(data)
-        head = _CHUNK.pack(
-            Opcode.CHUNK, _CHUNK.size - 9 + size, start, end, size, zlib.crc32(data), 0, size
-        )
+        if len(pieces) > _MAX_PIECES:
+            pieces = [b''.join(pieces)]
+        crc = 0
+        for piece in pieces:
+            crc = zlib.crc32(piece, crc)
+        head = _CHUNK.pack(Opcode.CHUNK, _CHUNK.size - 9 + size, start, end, size, crc, 0, size)
         offset = self._end
         chunk_length = len(head) + size
         index = RecordBuilder()
@@ -169,7 +174,7 @@ class McapFile:
             MessageIndex(channel_id=channel_id, records=records).write(index)
         index_bytes = index.end()
         try:
-            self._append([head, data, index_bytes])
+            self._append([head, *pieces, index_bytes])
         except OSError:
             self.lost += sum(len(records) for records in messages.values())
             raise
@@ -270,7 +275,7 @@ class McapFile:
         self._chunk_start = 2**63 - 1
         self._chunk_end = 0
 
-    def _append(self, pieces: Sequence[bytes]) -> None:
+    def _append(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Append all pieces or none of them."""
         total = sum(len(piece) for piece in pieces)
         try:

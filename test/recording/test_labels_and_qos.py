@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 
@@ -24,6 +24,7 @@ profiles = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(profiles, max_size=3))
 def test_qos_round_trip_property(expected):
     assert parse_profiles(dump_profiles(expected)) == tuple(expected)
@@ -55,6 +56,7 @@ def test_qos_unknown_name_lists_the_known_ones():
 text_values = st.text(st.characters(exclude_categories=['Cs']), max_size=20)
 
 
+@settings(deadline=None)
 @given(
     instruction=text_values,
     note=text_values,
