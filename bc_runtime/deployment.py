@@ -35,6 +35,7 @@ COMMAND_MESSAGES = {
 #: Topics between the nodes -> message type.
 INTERNAL_TOPICS = {
     'observation': 'bc_msgs/msg/Observation',
+    'observation_status': 'bc_msgs/msg/ObservationStatus',
     'action_chunk': 'bc_msgs/msg/ActionChunk',
     'execution_state': 'bc_msgs/msg/ExecutionState',
     'policy_info': 'bc_msgs/msg/PolicyInfo',

@@ -119,6 +119,19 @@ def observation_to_msg(
     return msg
 
 
+def observation_status(msg: bc_msg.Observation) -> bc_msg.ObservationStatus:
+    """Return an observation without its tensors."""
+    return bc_msg.ObservationStatus(
+        header=msg.header,
+        sequence=msg.sequence,
+        valid=msg.valid,
+        reasons=msg.reasons,
+        streams=msg.streams,
+        instruction=msg.instruction,
+        assembly=msg.assembly,
+    )
+
+
 def chunk_to_msg(
     spec: PolicySpec,
     observation: bc_msg.Observation,

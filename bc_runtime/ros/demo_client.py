@@ -73,14 +73,16 @@ class DemoClient:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self.status: bc_msg.ControllerStatus | None = None
-        self.observation: bc_msg.Observation | None = None
+        self.observation: bc_msg.ObservationStatus | None = None
         self.task: bc_msg.TaskState | None = None
         self.policy: bc_msg.PolicyInfo | None = None
         self.latency_s = float('nan')
         self.inference_s = float('nan')
         self._listen(bc_msg.ControllerStatus, 'controller/status', self._on_status, qos.DATA)
         self._listen(bc_msg.ActionChunk, 'action_chunk', self._on_chunk, qos.DATA)
-        self._listen(bc_msg.Observation, 'observation', self._keep('observation'), qos.DATA)
+        self._listen(
+            bc_msg.ObservationStatus, 'observation_status', self._keep('observation'), qos.DATA
+        )
         self._listen(bc_msg.TaskState, 'task_state', self._keep('task'), qos.DATA)
         self._listen(bc_msg.PolicyInfo, 'policy_info', self._keep('policy'), qos.LATCHED)
         self._services = {

@@ -68,6 +68,9 @@ class ObservationNode(DeploymentNode):
         """Read the robot and wait for a policy."""
         self._robot = RobotConfig.from_file(robot_file(self.get_parameter('robot').value))
         self._publisher = self.create_publisher(bc_msg.Observation, 'observation', qos.DATA)
+        self._status_publisher = self.create_publisher(
+            bc_msg.ObservationStatus, 'observation_status', qos.DATA
+        )
         self.create_subscription(
             bc_msg.PolicyInfo, 'policy_info', self._on_policy_info, qos.LATCHED
         )
@@ -212,16 +215,16 @@ class ObservationNode(DeploymentNode):
         if observation.valid:
             self._last_valid_mono = start
         self._sequence += 1
-        self._publisher.publish(
-            convert.observation_to_msg(
-                observation,
-                sequence=self._sequence,
-                epoch=self._epoch,
-                policy_id=self._policy_id,
-                anchor=observation.anchor,
-                assembly_s=time.monotonic() - start,
-            )
+        msg = convert.observation_to_msg(
+            observation,
+            sequence=self._sequence,
+            epoch=self._epoch,
+            policy_id=self._policy_id,
+            anchor=observation.anchor,
+            assembly_s=time.monotonic() - start,
         )
+        self._publisher.publish(msg)
+        self._status_publisher.publish(convert.observation_status(msg))
         self._problem = '; '.join(str(reason) for reason in observation.reasons)
 
     def _complain(self) -> None:
