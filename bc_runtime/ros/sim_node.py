@@ -1,0 +1,393 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Node `sim_robot`: the simulated robot in real time, with the topics of a real one.
+
+One thread runs the physics and the driver at 100 Hz on absolute deadlines; one draws and sends the
+cameras; the executor's thread takes commands, services and parameters. Joint states and images
+carry the stamp of the physics tick that they show.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+import sys
+import threading
+import time
+
+import cv2
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Float64MultiArray, String
+from trajectory_msgs.msg import JointTrajectory
+
+from bc_msgs import msg as bc_msg
+from bc_msgs import srv as bc_srv
+from bc_runtime.ros import convert, qos
+from bc_runtime.ros.parameters import Parameter, declare
+from bc_runtime.ros.runtime import EXIT_OK, run_node
+from bc_runtime.sim.arm import ArmSim, GeometrySnapshot
+from bc_runtime.sim.driver import Driver, in_robot_order, joint_order
+from bc_runtime.sim.errors import SimError
+from bc_runtime.sim.faults import (
+    ActuationFault,
+    CameraFault,
+    FaultInjector,
+    FaultPlan,
+    JointFault,
+)
+from bc_runtime.sim.painter import Painter
+from bc_runtime.sim.task import CAMERAS, JOINT_NAMES
+
+NS = 1_000_000_000
+TICK_HZ = 100
+CAMERA_HZ = 30
+TASK_STATE_EVERY = 10  # ticks
+WIDTH, HEIGHT = 640, 480
+JPEG_QUALITY = 90
+#: When the process was stopped for longer than this, simulated time is not made up for [s].
+GIVE_UP_S = 0.25
+WARN_EVERY_S = 2.0
+
+PARAMETERS = (
+    Parameter(
+        name='seed',
+        default=0,
+        description='Scene at the start',
+        read_only=True,
+        minimum=0,
+        maximum=2**31,
+    ),
+    Parameter(
+        name='instruction',
+        default='',
+        read_only=True,
+        description='Instruction at the start; empty: the seed chooses',
+    ),
+    Parameter(
+        name='faults.cameras',
+        default=list(CAMERAS),
+        description='Cameras that faults.camera and faults.image_noise apply to',
+    ),
+    Parameter(
+        name='faults.camera', default='none', description=f'Camera fault: {", ".join(CameraFault)}'
+    ),
+    Parameter(
+        name='faults.joints',
+        default='none',
+        description=f'Joint sensor fault: {", ".join(JointFault)}',
+    ),
+    Parameter(
+        name='faults.actuation',
+        default='none',
+        description=f'Drive fault: {", ".join(ActuationFault)}',
+    ),
+    Parameter(
+        name='faults.actuation_lag_s',
+        default=0.0,
+        minimum=0.0,
+        maximum=5.0,
+        description='Delay from a set-point to its effect [s]',
+    ),
+    Parameter(
+        name='faults.position_noise',
+        default=0.0,
+        minimum=0.0,
+        maximum=1.0,
+        description='Standard deviation of measured joint positions [rad]',
+    ),
+    Parameter(
+        name='faults.image_noise',
+        default=0.0,
+        minimum=0.0,
+        maximum=255.0,
+        description='Standard deviation of pixels [grey levels]',
+    ),
+)
+
+
+class SimNode(Node):
+    """See the module's docstring."""
+
+    def __init__(self) -> None:
+        super().__init__('sim_robot')
+        declare(self, PARAMETERS)
+        self.exit_code = EXIT_OK
+        self._sim = ArmSim()
+        self._faults = FaultInjector()
+        self._faults.plan = FaultPlan.from_fields(self._fault_values())
+        self._lock = threading.Lock()  # of the simulation, the driver and the stamp
+        self._seed = self.get_parameter('seed').value
+        self._sim.reset(self._seed, self.get_parameter('instruction').value)
+        self._driver = Driver(self._sim.setpoint)
+        self._stamp = self.get_clock().now().to_msg()
+        self._stop = threading.Event()
+        self._tick = -1
+        self._ticked = threading.Condition()
+        self._threads = [
+            threading.Thread(target=self._run_physics, name='physics'),
+            threading.Thread(target=self._run_cameras, name='cameras'),
+        ]
+        self._make_interfaces()
+        self._say_instruction()
+
+    def _make_interfaces(self) -> None:
+        self._joint_publisher = self.create_publisher(JointState, 'joint_states', qos.SENSOR)
+        self._raw = {
+            camera: self.create_publisher(Image, f'{camera}/image_raw', qos.SENSOR)
+            for camera in CAMERAS
+        }
+        self._compressed = {
+            camera: self.create_publisher(
+                CompressedImage, f'{camera}/image_raw/compressed', qos.SENSOR
+            )
+            for camera in CAMERAS
+        }
+        self._instruction_publisher = self.create_publisher(String, 'instruction', qos.LATCHED)
+        self._task_publisher = self.create_publisher(bc_msg.TaskState, 'task_state', qos.DATA)
+        self.create_subscription(
+            JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.COMMAND
+        )
+        self.create_subscription(
+            Float64MultiArray, 'position_commands', self._on_positions, qos.COMMAND
+        )
+        self.create_service(bc_srv.ResetScene, '~/reset', self._on_reset)
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._apply_parameters)
+
+    # Process -------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Let time run."""
+        for thread in self._threads:
+            thread.start()
+
+    def request_stop(self) -> None:
+        """End the threads."""
+        self._stop.set()
+        with self._ticked:
+            self._ticked.notify_all()
+
+    def at_rest(self) -> bool:
+        """Return whether the threads have ended."""
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def destroy_node(self) -> None:
+        """End the threads, then destroy."""
+        self.request_stop()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+        super().destroy_node()
+
+    # Physics -------------------------------------------------------------------------------
+
+    def _run_physics(self) -> None:
+        start_ns, tick = time.monotonic_ns(), 0
+        while not self._stop.is_set():
+            due = (time.monotonic_ns() - start_ns) * TICK_HZ // NS
+            count = due - tick
+            if count > GIVE_UP_S * TICK_HZ:
+                self.get_logger().warning(
+                    f'simulation is {count / TICK_HZ:.2f} s late (a busy or suspended machine); '
+                    'the robot stood still meanwhile',
+                    throttle_duration_sec=WARN_EVERY_S,
+                )
+                count = 1
+            tick = due
+            if count > 0:
+                self._advance(count, at_ns=start_ns + tick * NS // TICK_HZ)
+                self._publish_joints()
+                if tick // TASK_STATE_EVERY > self._tick // TASK_STATE_EVERY:
+                    self._publish_task()
+                with self._ticked:
+                    self._tick = tick
+                    self._ticked.notify_all()
+            _sleep_until(start_ns + (tick + 1) * NS // TICK_HZ)
+
+    def _advance(self, count: int, *, at_ns: int) -> None:
+        """Bring the simulation to a tick, by all the ticks that are due."""
+        with self._lock:
+            late_ns = time.monotonic_ns() - at_ns
+            self._stamp = convert.to_time(self.get_clock().now().nanoseconds - late_ns)
+            wanted = self._faults.command(at_ns / NS, self._driver.setpoint(at_ns / NS))
+            if wanted is not None:
+                self._sim.command(wanted)
+            self._sim.step(count / TICK_HZ)
+
+    def _publish_joints(self) -> None:
+        with self._lock:
+            stamp, positions = self._stamp, self._sim.joint_positions
+            velocities = self._sim.joint_velocities
+        measured = self._faults.joints(positions, velocities)
+        if measured is None:
+            return
+        msg = JointState(name=list(JOINT_NAMES))
+        msg.header.stamp = stamp
+        msg.position = array('d', measured[0])
+        msg.velocity = array('d', measured[1])
+        self._joint_publisher.publish(msg)
+
+    def _publish_task(self) -> None:
+        with self._lock:
+            msg = bc_msg.TaskState(
+                seed=self._seed,
+                instruction=self._sim.instruction,
+                success=self._sim.success(),
+                wrong_object=self._sim.wrong_cube(),
+                elapsed=self._sim.time_s,
+            )
+            msg.header.stamp = self._stamp
+        self._task_publisher.publish(msg)
+
+    # Cameras -------------------------------------------------------------------------------
+
+    def _run_cameras(self) -> None:
+        """Take the cameras in turn, evenly spread, so that one never waits for the other."""
+        painter = Painter(self._sim.model, WIDTH, HEIGHT)
+        rate_hz = CAMERA_HZ * len(CAMERAS)
+        shot = 0
+        while True:
+            # A picture is taken right after the tick that it shows. Late ones are left out.
+            tick = self._wait_for_tick(-(-shot * TICK_HZ // rate_hz))
+            if self._stop.is_set():
+                return
+            shot = max(shot, tick * rate_hz // TICK_HZ)
+            camera = CAMERAS[shot % len(CAMERAS)]
+            raw = self._raw[camera].get_subscription_count() > 0
+            compressed = self._compressed[camera].get_subscription_count() > 0
+            if raw or compressed:
+                self._shoot(painter, camera, raw=raw, compressed=compressed)
+            shot += 1
+
+    def _wait_for_tick(self, due: int) -> int:
+        """Return the present tick as soon as it is `due` or later, or the node stops."""
+        with self._ticked:
+            self._ticked.wait_for(lambda: self._stop.is_set() or self._tick >= due)
+            return self._tick
+
+    def _shoot(self, painter: Painter, camera: str, *, raw: bool, compressed: bool) -> None:
+        with self._lock:
+            scene: GeometrySnapshot = self._sim.snapshot()
+            stamp = self._stamp
+        picture = self._faults.image(camera, lambda: painter.render(scene, camera))
+        if picture is None:
+            return
+        if raw:
+            msg = Image(
+                height=HEIGHT,
+                width=WIDTH,
+                encoding='rgb8',
+                step=3 * WIDTH,
+                data=convert.to_bytes(picture),
+            )
+            msg.header.stamp = stamp
+            msg.header.frame_id = f'{camera}_optical_frame'
+            self._raw[camera].publish(msg)
+        if compressed:
+            bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+            _, jpeg = cv2.imencode('.jpg', bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+            small = CompressedImage(
+                format='rgb8; jpeg compressed bgr8', data=convert.to_bytes(jpeg)
+            )
+            small.header.stamp = stamp
+            small.header.frame_id = f'{camera}_optical_frame'
+            self._compressed[camera].publish(small)
+
+    # Commands ------------------------------------------------------------------------------
+
+    def _on_trajectory(self, msg: JointTrajectory) -> None:
+        now_s = time.monotonic()
+        start_s = now_s
+        if msg.header.stamp.sec or msg.header.stamp.nanosec:
+            ago_ns = self.get_clock().now().nanoseconds - convert.to_ns(msg.header.stamp)
+            start_s = now_s - ago_ns / NS
+        try:
+            order = joint_order(msg.joint_names)
+            times = [start_s + convert.to_ns(each.time_from_start) / NS for each in msg.points]
+            positions = in_robot_order([each.positions for each in msg.points], order, 'positions')
+            moving = any(len(each.velocities) for each in msg.points)
+            velocities = (
+                in_robot_order([each.velocities for each in msg.points], order, 'velocities')
+                if moving
+                else None
+            )
+            with self._lock:
+                self._driver.follow(
+                    now_s=now_s, times_s=times, positions=positions, velocities=velocities
+                )
+        except SimError as error:
+            self._refuse('joint_trajectory', error)
+
+    def _on_positions(self, msg: Float64MultiArray) -> None:
+        try:
+            with self._lock:
+                self._driver.hold(msg.data)
+        except SimError as error:
+            self._refuse('position_commands', error)
+
+    def _refuse(self, topic: str, error: SimError) -> None:
+        self.get_logger().warning(
+            f'a command on {topic} is ignored: {error}', throttle_duration_sec=WARN_EVERY_S
+        )
+
+    def _on_reset(
+        self, request: bc_srv.ResetScene.Request, response: bc_srv.ResetScene.Response
+    ) -> bc_srv.ResetScene.Response:
+        try:
+            with self._lock:
+                scene = self._sim.reset(request.seed, request.instruction)
+                self._seed = scene.seed
+                self._driver.hold(self._sim.setpoint)
+                self._faults.reset()
+        except SimError as error:
+            response.success = False
+            response.message = str(error)
+            return response
+        self._say_instruction()
+        self._publish_task()
+        response.success = True
+        response.message = f'scene {scene.seed}'
+        response.instruction = scene.instruction
+        return response
+
+    def _say_instruction(self) -> None:
+        self._instruction_publisher.publish(String(data=self._sim.instruction))
+
+    # Faults --------------------------------------------------------------------------------
+
+    def _fault_values(self, changed: Sequence[RosParameter] = ()) -> dict[str, object]:
+        names = [each.name for each in PARAMETERS if each.name.startswith('faults.')]
+        values = {name: self.get_parameter(name).value for name in names}
+        values.update({each.name: each.value for each in changed if each.name in values})
+        return {name.removeprefix('faults.'): value for name, value in values.items()}
+
+    def _check_parameters(self, changed: Sequence[RosParameter]) -> SetParametersResult:
+        try:
+            FaultPlan.from_fields(self._fault_values(changed))
+        except SimError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _apply_parameters(self, _changed: Sequence[RosParameter]) -> None:
+        self._faults.plan = FaultPlan.from_fields(self._fault_values())
+
+
+def _sleep_until(deadline_ns: int) -> None:
+    left_ns = deadline_ns - time.monotonic_ns()
+    if left_ns > 0:
+        time.sleep(left_ns / NS)
+
+
+def main() -> int:
+    """Run the node."""
+    # The drawing takes many short calls; a shorter turn keeps the physics on time.
+    sys.setswitchinterval(0.001)
+    cv2.setNumThreads(1)
+    return run_node(SimNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
