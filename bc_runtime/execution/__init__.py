@@ -16,6 +16,7 @@ Times are int nanoseconds on the ROS clock. Pure numpy; no ROS, no threads, no c
 
 from bc_runtime.execution.blending import BlendOptions, GripperRule
 from bc_runtime.execution.chunk import SNAP_NS, ActionChunk
+from bc_runtime.execution.delay import DelayTracker
 from bc_runtime.execution.interpolation import Interpolation
 from bc_runtime.execution.setpoint import CommittedPrefix, Hole, HoleReason, LiveChunk, Setpoint
 from bc_runtime.execution.soft_mask import MaskSchedule
@@ -29,6 +30,7 @@ from bc_runtime.execution.strategies import (
     make_strategy,
 )
 from bc_runtime.execution.timeline import AddResult, Timeline
+from bc_runtime.execution.trigger import InferenceTrigger, TriggerDecision, TriggerMode
 
 __all__ = [
     'SNAP_NS',
@@ -36,9 +38,11 @@ __all__ = [
     'AddResult',
     'BlendOptions',
     'CommittedPrefix',
+    'DelayTracker',
     'GripperRule',
     'Hole',
     'HoleReason',
+    'InferenceTrigger',
     'Interpolation',
     'Latest',
     'LiveChunk',
@@ -49,6 +53,8 @@ __all__ = [
     'Strategy',
     'TemporalEnsemble',
     'Timeline',
+    'TriggerDecision',
+    'TriggerMode',
     'WeightedAverage',
     'make_strategy',
 ]
