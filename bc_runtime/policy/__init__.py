@@ -11,6 +11,7 @@ from bc_runtime.policy.errors import (
     ModelNotAllowed,
     ModelNotFound,
     NonFiniteOutput,
+    NoPolicy,
     ProviderUnavailable,
     SelfTestFailed,
     SlotBusy,
@@ -20,6 +21,7 @@ from bc_runtime.policy.errors import (
 from bc_runtime.policy.loader import load_policy
 from bc_runtime.policy.model_path import list_models
 from bc_runtime.policy.onnx_policy import OnnxPolicy
+from bc_runtime.policy.slot import PolicyFacts, PolicySlot, SlotState, SlotStatus
 
 __all__ = [
     'BackendUnavailable',
@@ -29,13 +31,18 @@ __all__ = [
     'ModelFileError',
     'ModelNotAllowed',
     'ModelNotFound',
+    'NoPolicy',
     'NonFiniteOutput',
     'OnnxPolicy',
     'Policy',
+    'PolicyFacts',
+    'PolicySlot',
     'Prefix',
     'ProviderUnavailable',
     'SelfTestFailed',
     'SlotBusy',
+    'SlotState',
+    'SlotStatus',
     'SpecMismatch',
     'SpecMissing',
     'accepts_prefix',

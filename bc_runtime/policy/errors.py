@@ -81,5 +81,9 @@ class NonFiniteOutput(PolicyError):
     """The policy gave NaN or infinity; the chunk is not usable."""
 
 
+class NoPolicy(PolicyError):
+    """No policy is in charge of a slot."""
+
+
 class SlotBusy(PolicyError):
     """A candidate is already being loaded."""

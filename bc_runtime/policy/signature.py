@@ -21,9 +21,14 @@ class TensorInfo:
     dtype: str
     shape: tuple[int | str | None, ...]
 
-    def __str__(self) -> str:
+    @property
+    def type(self) -> str:
+        """Element type and shape, for people."""
         size = ', '.join('?' if dim is None else str(dim) for dim in self.shape)
-        return f'{self.name} {self.dtype} [{size}]'
+        return f'{self.dtype} [{size}]'
+
+    def __str__(self) -> str:
+        return f'{self.name} {self.type}'
 
 
 def spec_inputs(spec: PolicySpec) -> tuple[TensorInfo, ...]:
@@ -88,7 +93,9 @@ def _compare(what: str, wanted: Sequence[TensorInfo], found: Sequence[TensorInfo
                 f'{available(by_name)}.{hint}'
             )
         elif each.dtype != other.dtype or not _fits(each.shape, other.shape):
-            problems.append(f'{what} {each.name!r} is {each} in the spec but {other} in the graph')
+            problems.append(
+                f'{what} {each.name!r} is {each.type} in the spec but {other.type} in the graph'
+            )
     return problems
 
 
