@@ -1,0 +1,348 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""ObservationAssembler: samples in, in any interleaving; the policy's inputs at one time out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import threading
+from types import MappingProxyType
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from bc_runtime.observation.alignment import Alignment, history_times
+from bc_runtime.observation.binding import (
+    JOINT_STATES,
+    StreamRequest,
+    bind,
+    camera_stream,
+    vector_stream,
+)
+from bc_runtime.observation.columns import JointReader, VectorReader
+from bc_runtime.observation.errors import UnknownStream
+from bc_runtime.observation.image_types import Picture
+from bc_runtime.observation.instruction import INSTRUCTION, InstructionSlot
+from bc_runtime.observation.observation import Observation, StreamReport
+from bc_runtime.observation.reasons import Reason
+from bc_runtime.observation.stream_buffer import Defect, PushResult, Sample, StreamCounters
+from bc_runtime.observation.streams import Stream, make_streams
+from bc_runtime.observation.tensors import Made, Selections, TensorMaker
+from bc_runtime.spec.errors import ObservationError, available
+from bc_runtime.spec.policy_spec import PolicySpec
+from bc_runtime.spec.robot_config import RobotConfig
+
+HISTORY_STARTS = ('wait', 'repeat_first')
+
+
+class ObservationAssembler:
+    """Aligns every stream of the robot at one ROS time and makes the policy's tensors.
+
+    Samples may be pushed from any thread while another assembles: pushes wait for the choice of
+    samples at most, never for the decoding of pictures.
+
+    Args:
+        spec: The policy.
+        robot: The robot that it runs on.
+        alignments: Replaces the default alignment of streams, by stream name. Defaults: joint
+            states are interpolated; cameras give the last frame at or before the time; vector
+            streams give the last sample at or before the time. See docs/reference/observation.md.
+        history_start: What to do while the streams do not reach back to the start of the history:
+            `wait` (not valid, HISTORY) or `repeat_first` (times before the first observation, or
+            before `start_episode`, count as that time, as LeRobot and robomimic do at the first
+            step of an episode).
+        horizon_s: How far back samples are kept; default is what the limits in the robot YAML
+            need. Offline users who push far ahead of `assemble` set it.
+
+    Raises:
+        BindingError: the policy names joints, cameras or streams that the robot does not have.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: PolicySpec,
+        robot: RobotConfig,
+        alignments: Mapping[str, Alignment] | None = None,
+        history_start: str = 'wait',
+        horizon_s: float | None = None,
+    ) -> None:
+        if history_start not in HISTORY_STARTS:
+            raise ObservationError(
+                f'history_start: expected {" or ".join(HISTORY_STARTS)}, got {history_start!r}'
+            )
+        self.spec = spec
+        self.robot = robot
+        self.streams: Mapping[str, StreamRequest] = bind(spec, robot)
+        overrides = dict(alignments or {})
+        unknown = [name for name in overrides if name not in self.streams]
+        if unknown:
+            raise ObservationError(
+                f'alignments: no stream {available(unknown)}; streams: {available(self.streams)}'
+            )
+        self._streams = make_streams(
+            spec,
+            robot,
+            history_ns=round((spec.n_obs_steps - 1) * 1e9 / spec.control_hz),
+            overrides=overrides,
+            horizon_ns=None if horizon_s is None else round(horizon_s * 1e9),
+        )
+        self._instruction = InstructionSlot(spec.instruction_inputs)
+        self._repeat_first = history_start == 'repeat_first'
+        self._episode_ns: int | None = None
+        self._lock = threading.Lock()  # guards buffers, instruction and episode start
+        self._assembling = threading.Lock()  # guards the tensor maker: one assembly at a time
+        self._maker = TensorMaker(spec, self._streams)
+
+    # Taking samples in
+
+    def push_joint_state(
+        self,
+        *,
+        stamp_ns: int,
+        arrival_ns: int,
+        names: Sequence[str],
+        position: ArrayLike,
+        velocity: ArrayLike = (),
+        effort: ArrayLike = (),
+        mono_ns: int | None = None,
+    ) -> PushResult:
+        """Take one joint state; joints are found by name, their order may change.
+
+        Args:
+            stamp_ns: Header stamp, ROS time.
+            arrival_ns: Time of arrival, ROS time; used where the robot YAML says
+                `clock: arrival`.
+            names: Joint names; more than the policy needs are fine, fewer make every observation
+                that would use this sample invalid (MISSING_JOINT).
+            position: One value per name [rad or m]; likewise velocity and effort. Only what the
+                policy needs is read, and must be finite (NOT_FINITE).
+            velocity: [rad/s or m/s].
+            effort: [N m or N].
+            mono_ns: Time of arrival, monotonic clock; lets `assemble` judge the age by it too.
+        """
+        stream = self._streams.get(JOINT_STATES)
+        if stream is None:
+            return PushResult.NOT_NEEDED
+        reader = stream.reader
+        if not isinstance(reader, JointReader):
+            raise TypeError(f'{stream.name} has no joint reader')
+        with self._lock:
+            row = reader.read(names, position, velocity, effort)
+            return _push(stream, stamp_ns, arrival_ns, mono_ns, row)
+
+    def push_image(
+        self,
+        camera: str,
+        *,
+        stamp_ns: int,
+        arrival_ns: int,
+        image: Picture,
+        mono_ns: int | None = None,
+    ) -> PushResult:
+        """Take one picture, undecoded; its data must not be changed afterwards.
+
+        Raises:
+            UnknownStream: the policy does not use this camera.
+        """
+        stream = self._stream(camera_stream(camera))
+        with self._lock:
+            return _push(stream, stamp_ns, arrival_ns, mono_ns, image)
+
+    def push_vector(
+        self,
+        stream: str,
+        *,
+        stamp_ns: int,
+        arrival_ns: int,
+        values: Mapping[str, float],
+        mono_ns: int | None = None,
+    ) -> PushResult:
+        """Take one message of a vector stream as field name -> value.
+
+        Raises:
+            UnknownStream: the policy does not use this stream.
+        """
+        found = self._stream(vector_stream(stream))
+        if not isinstance(found.reader, VectorReader):
+            raise TypeError(f'{found.name} has no vector reader')
+        row = found.reader.read(values)
+        with self._lock:
+            return _push(found, stamp_ns, arrival_ns, mono_ns, row)
+
+    def set_instruction(self, text: str) -> None:
+        """Take an instruction; an empty one clears it.
+
+        Raises:
+            UnknownInstruction: lists the instructions that the policy knows. Until a known one
+                comes, no observation is valid.
+        """
+        with self._lock:
+            self._instruction.set(text)
+
+    def start_episode(self, t_ns: int) -> None:
+        """Say when the episode starts; only `repeat_first` makes use of it."""
+        with self._lock:
+            self._episode_ns = t_ns
+
+    def clear(self) -> None:
+        """Forget every sample, e.g. when simulated time jumped back; the instruction stays."""
+        with self._lock:
+            for stream in self._streams.values():
+                stream.buffer.clear()
+            self._episode_ns = None
+
+    # Giving observations out
+
+    def reference_time(self) -> int | None:
+        """Return the newest time worth observing, ROS time [ns]; None if a stream has no sample.
+
+        It is the stamp of the newest camera frame (without cameras: joint state or vector sample)
+        at which every stream can be served, so that the camera that set it has no skew and the
+        joints are interpolated to it. It never runs backwards while stamps advance.
+        """
+        with self._lock:
+            bound: int | None = None
+            for stream in self._streams.values():
+                newest = stream.buffer.newest
+                if newest is None:
+                    return None
+                end = newest.stamp_ns + stream.alignment.reach_ns
+                bound = end if bound is None else min(bound, end)
+            if bound is None:
+                return None
+            stamps = [s.buffer.stamp_at_or_before(bound) for s in self._anchors()]
+            return max((stamp for stamp in stamps if stamp is not None), default=bound)
+
+    def assemble(
+        self, t_ns: int, *, now_ns: int | None = None, now_mono_ns: int | None = None
+    ) -> Observation:
+        """Make the observation at a time; its tensors depend on `t_ns` and the samples alone.
+
+        Args:
+            t_ns: ROS time, usually `reference_time()`; if that is None, now, to get the reasons.
+            now_ns: ROS time now, for the age of samples; without it ages count from `t_ns`.
+            now_mono_ns: Monotonic time now; with it, the age of samples that were pushed with
+                `mono_ns` is judged by arrival as well.
+
+        Returns:
+            An observation that is valid, or says why it is not. Nothing is filled in.
+        """
+        with self._assembling:
+            with self._lock:
+                times = self._times(t_ns)
+                chosen = {name: s.select(times) for name, s in self._streams.items()}
+                newest = {name: s.buffer.newest for name, s in self._streams.items()}
+                words, instruction, complaint = self._instruction.read()
+            reasons = [
+                found
+                for name, stream in self._streams.items()
+                if (found := _complaint(stream, chosen[name], now_ns, now_mono_ns)) is not None
+            ]
+            if complaint is not None:
+                reasons.append(complaint)
+            made = Made()
+            if not reasons:
+                good = {name: s for name, s in chosen.items() if not isinstance(s, Reason)}
+                made = self._maker.make(good)
+                reasons = made.reasons
+            tensors = {**made.tensors, **instruction} if not reasons else {}
+            complaints = [*reasons, *made.warnings]
+            reports = [
+                _report(
+                    name,
+                    chosen[name],
+                    newest[name],
+                    t_ns if now_ns is None else now_ns,
+                    complaints,
+                )
+                for name in self._streams
+            ]
+            if INSTRUCTION in self.streams:
+                code = '' if complaint is None else complaint.code.value
+                reports.append(
+                    StreamReport(
+                        name=INSTRUCTION, stamp_ns=None, age_ns=None, skew_ns=None, reason=code
+                    )
+                )
+            return Observation(
+                stamp_ns=t_ns,
+                tensors=MappingProxyType(
+                    {i.name: tensors[i.name] for i in self.spec.inputs if i.name in tensors}
+                ),
+                valid=not reasons,
+                reasons=tuple(reasons),
+                warnings=tuple(made.warnings),
+                streams=tuple(reports),
+                instruction=words,
+                anchor=MappingProxyType(made.anchor if not reasons else {}),
+            )
+
+    def counters(self) -> dict[str, StreamCounters]:
+        """Return what became of all samples, by stream name (copies)."""
+        with self._lock:
+            return {name: s.buffer.counters.copy() for name, s in self._streams.items()}
+
+    def _stream(self, name: str) -> Stream:
+        stream = self._streams.get(name)
+        if stream is None:
+            raise UnknownStream(
+                f'the policy {self.spec.name!r} does not use {name!r}; '
+                f'it uses: {available(self.streams)}'
+            )
+        return stream
+
+    def _anchors(self) -> list[Stream]:
+        streams = list(self._streams.values())
+        return [stream for stream in streams if stream.is_camera] or streams
+
+    def _times(self, t_ns: int) -> tuple[int, ...]:
+        times = history_times(t_ns, self.spec.n_obs_steps, self.spec.control_hz)
+        if not self._repeat_first:
+            return times
+        first = self._episode_ns
+        for stream in self._streams.values():
+            oldest = stream.buffer.oldest
+            if oldest is not None:
+                first = oldest.stamp_ns if first is None else max(first, oldest.stamp_ns)
+        if first is None:
+            return times
+        return tuple(max(each, min(first, t_ns)) for each in times)
+
+
+def _push(
+    stream: Stream, stamp_ns: int, arrival_ns: int, mono_ns: int | None, payload: object
+) -> PushResult:
+    result = stream.buffer.push(stamp_ns, arrival_ns, payload, mono_ns=mono_ns)
+    if isinstance(payload, Defect) and result is PushResult.ACCEPTED:
+        return PushResult(payload.code.value)
+    return result
+
+
+def _complaint(
+    stream: Stream,
+    chosen: Selections | Reason,
+    now_ns: int | None,
+    now_mono_ns: int | None,
+) -> Reason | None:
+    if isinstance(chosen, Reason):
+        return chosen
+    return stream.judge(chosen[-1], now_ns, now_mono_ns)
+
+
+def _report(
+    name: str,
+    chosen: Selections | Reason,
+    newest: Sample[Any] | None,
+    now_ns: int,
+    complaints: Sequence[Reason],
+) -> StreamReport:
+    used = newest if isinstance(chosen, Reason) else chosen[-1].newest
+    code = next((c.code.value for c in complaints if c.stream == name), '')
+    return StreamReport(
+        name=name,
+        stamp_ns=None if used is None else used.stamp_ns,
+        age_ns=None if used is None else now_ns - used.stamp_ns,
+        skew_ns=None if isinstance(chosen, Reason) else max(s.skew_ns for s in chosen),
+        reason=code,
+    )

@@ -1,0 +1,127 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Readers that turn one message of named numbers into one row of columns; never by index.
+
+A row holds exactly what the policy needs of the stream, in float64. What a message lacks is a
+`Defect`, never a zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bc_runtime.observation.reasons import ReasonCode
+from bc_runtime.observation.stream_buffer import Defect
+from bc_runtime.spec.errors import available
+
+Row = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointColumn:
+    """One number of a joint state: `position`, `velocity` or `effort` of a joint."""
+
+    quantity: str
+    joint: str
+
+
+class JointReader:
+    """Picks columns out of `sensor_msgs/JointState`-like data, by joint name.
+
+    The order of names in a message may change at any time; more joints than needed are fine.
+    """
+
+    def __init__(self, columns: Sequence[JointColumn]) -> None:
+        self.columns = tuple(columns)
+        self._joints = tuple(dict.fromkeys(column.joint for column in self.columns))
+        self._quantities = tuple(dict.fromkeys(column.quantity for column in self.columns))
+        self._names: tuple[str, ...] = ()
+        self._order: dict[str, NDArray[np.intp]] | Defect = {}
+        self._targets = {
+            quantity: np.array(
+                [i for i, column in enumerate(self.columns) if column.quantity == quantity],
+                dtype=np.intp,
+            )
+            for quantity in self._quantities
+        }
+
+    def read(
+        self,
+        names: Sequence[str],
+        position: ArrayLike,
+        velocity: ArrayLike = (),
+        effort: ArrayLike = (),
+    ) -> Row | Defect:
+        """Return the columns (n,) of one message, or why it cannot be used."""
+        names = tuple(names)
+        if names != self._names:
+            self._names, self._order = names, self._find(names)
+        if isinstance(self._order, Defect):
+            return self._order
+        given = {'position': position, 'velocity': velocity, 'effort': effort}
+        row = np.empty(len(self.columns))
+        for quantity, order in self._order.items():
+            values = np.asarray(given[quantity], dtype=np.float64)
+            if values.shape != (len(names),):
+                return Defect(
+                    code=ReasonCode.MISSING_JOINT,
+                    text=f'the message has {len(names)} names but {values.size} {quantity} values',
+                )
+            row[self._targets[quantity]] = values[order]
+        return _finite(row, [f'{c.quantity} of {c.joint}' for c in self.columns])
+
+    def _find(self, names: tuple[str, ...]) -> dict[str, NDArray[np.intp]] | Defect:
+        missing = [joint for joint in self._joints if joint not in names]
+        if missing:
+            return Defect(
+                code=ReasonCode.MISSING_JOINT,
+                text=(
+                    f'the message lacks {available(missing)}; it has {available(names)}; '
+                    f'the policy needs {available(self._joints)}'
+                ),
+            )
+        twice = [joint for joint in self._joints if names.count(joint) > 1]
+        if twice:
+            return Defect(
+                code=ReasonCode.MISSING_JOINT,
+                text=f'the message names {available(twice)} more than once',
+            )
+        return {
+            quantity: np.array(
+                [names.index(c.joint) for c in self.columns if c.quantity == quantity],
+                dtype=np.intp,
+            )
+            for quantity in self._quantities
+        }
+
+
+class VectorReader:
+    """Picks columns out of the named fields of a vector stream."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = tuple(columns)
+
+    def read(self, values: Mapping[str, float]) -> Row | Defect:
+        """Return the columns (n,), or why the message cannot be used."""
+        missing = [name for name in self.columns if name not in values]
+        if missing:
+            return Defect(
+                code=ReasonCode.MISSING_FIELD,
+                text=f'the message lacks {available(missing)}; it has {available(values)}',
+            )
+        return _finite(np.array([float(values[name]) for name in self.columns]), self.columns)
+
+
+def _finite(row: Row, names: Sequence[str]) -> Row | Defect:
+    # The graph takes float32: what overflows there is not finite either.
+    with np.errstate(over='ignore'):
+        finite = np.isfinite(row.astype(np.float32))
+    if finite.all():
+        row.flags.writeable = False
+        return row
+    bad = [f'{name} = {row[i]}' for i, name in enumerate(names) if not finite[i]]
+    return Defect(code=ReasonCode.NOT_FINITE, text=f'not finite: {", ".join(bad)}')

@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""make_picture: one camera sample -> the array of one time step of an image input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bc_runtime.observation.resize import resize_image
+from bc_runtime.spec.inputs import ImageInput
+
+#: What each colour can be decoded to, and the dtypes that a policy may ask for.
+DTYPES = {
+    'rgb': ('uint8', 'float32'),
+    'bgr': ('uint8', 'float32'),
+    'mono': ('uint8', 'uint16', 'float32'),
+    'depth': ('uint16', 'float32'),
+}
+
+#: A picture whose brightest pixel is this dark, or whose darkest is this bright, shows nothing.
+BLACK_BELOW = 8
+WHITE_ABOVE = 247
+
+
+def decoded_dtype(item: ImageInput) -> str:
+    """Return the dtype that the picture is decoded to before it is resized."""
+    if item.color == 'depth' or item.dtype == 'uint16':
+        return item.dtype
+    return 'uint8'
+
+
+def make_picture(item: ImageInput, decoded: NDArray[Any]) -> NDArray[Any]:
+    """Resize, scale and lay out a decoded picture.
+
+    Args:
+        item: The policy's image input.
+        decoded: (h, w) or (h, w, 3) in `item.color` and `decoded_dtype(item)`.
+
+    Returns:
+        Read-only, contiguous array of `item.feature_shape` and `item.dtype`. Colour and mono
+        pictures of float32 are resized in uint8 and then scaled: pixel p becomes
+        low + p * (high - low) / 255, computed in float64 and rounded once. Depth is not scaled.
+    """
+    small = resize_image(decoded, item.resize, item.height, item.width)
+    if item.dtype == 'float32' and small.dtype == np.uint8:
+        small = _scale_pixels(small, item.value_range)
+    if item.layout == 'CHW':
+        small = small[np.newaxis] if small.ndim == 2 else small.transpose(2, 0, 1)
+    elif small.ndim == 2:
+        small = small[:, :, np.newaxis]
+    picture = np.ascontiguousarray(small)
+    picture.flags.writeable = False
+    return picture
+
+
+def is_blank(item: ImageInput, picture: NDArray[Any]) -> bool:
+    """Return whether an 8-bit picture shows nothing: all black or all white."""
+    if item.color == 'depth' or item.dtype == 'uint16':
+        return False
+    black, white = float(BLACK_BELOW), float(WHITE_ABOVE)
+    if item.dtype == 'float32':
+        low, high = item.value_range
+        black, white = (low + level * (high - low) / 255.0 for level in (black, white))
+        if high < low:
+            black, white = white, black
+    return bool(picture.max() <= black) or bool(picture.min() >= white)
+
+
+def _scale_pixels(pixels: NDArray[np.uint8], value_range: tuple[float, float]) -> NDArray[Any]:
+    low, high = value_range
+    table = (low + np.arange(256, dtype=np.float64) * (high - low) / 255.0).astype(np.float32)
+    return np.asarray(cv2.LUT(np.ascontiguousarray(pixels), table))

@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""resize_image: from the camera's picture to the policy's, exactly as the spec says training did.
+
+All sizes are computed in integers, so that no rounding of a scale factor can change them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bc_runtime.observation.errors import ImageError
+from bc_runtime.spec.inputs import ResizeRule
+
+_INTERPOLATION = {
+    'area': cv2.INTER_AREA,
+    'linear': cv2.INTER_LINEAR,
+    'nearest': cv2.INTER_NEAREST,
+    'cubic': cv2.INTER_CUBIC,
+}
+
+
+def resize_image(array: NDArray[Any], rule: ResizeRule, height: int, width: int) -> NDArray[Any]:
+    """Apply a resize rule; a picture that already has the size is returned as it is.
+
+    Args:
+        array: (h, w) or (h, w, channels); uint8, uint16 or float32.
+        rule: Crop, then mode and interpolation.
+        height: Height of the result [px].
+        width: Width of the result [px].
+
+    * `stretch`: both axes freely.
+    * `letterbox`: the largest size with the camera's aspect that fits, the shorter axis rounded
+      down, centred (an odd rest goes to the bottom or right), border of `pad_value`.
+    * `center_crop`: the smallest size with the camera's aspect that covers, the longer axis
+      rounded down, then the centre (an odd rest is cut at the bottom or right).
+    * `none`: the (cropped) picture must have the size.
+
+    Raises:
+        ImageError: the crop lies outside the picture, or the size differs under `none`.
+    """
+    if rule.crop is not None:
+        array = _crop(array, rule.crop)
+    h, w = array.shape[:2]
+    if (h, w) == (height, width):
+        return array
+    if rule.mode == 'stretch':
+        return _scale(array, rule, height, width)
+    if rule.mode == 'letterbox':
+        return _letterbox(array, rule, height, width)
+    if rule.mode == 'center_crop':
+        return _center_crop(array, rule, height, width)
+    if rule.mode == 'none':
+        raise ImageError(
+            f'the policy takes {width}x{height} pixels unresized, the camera gives {w}x{h}: '
+            "set the camera to that size, or export the policy with training's resize rule"
+        )
+    raise ImageError(
+        f'expected the resize mode stretch, letterbox, center_crop or none; got {rule.mode!r}'
+    )
+
+
+def _crop(array: NDArray[Any], crop: tuple[int, int, int, int]) -> NDArray[Any]:
+    top, left, height, width = crop
+    h, w = array.shape[:2]
+    inside = top >= 0 and left >= 0 and height > 0 and width > 0
+    if not inside or top + height > h or left + width > w:
+        raise ImageError(
+            f'the crop of {width}x{height} pixels at left {left}, top {top} lies outside of the '
+            f"camera's {w}x{h}: set the camera to the size that training had"
+        )
+    return array[top : top + height, left : left + width]
+
+
+def _scale(array: NDArray[Any], rule: ResizeRule, height: int, width: int) -> NDArray[Any]:
+    if array.shape[:2] == (height, width):
+        return array
+    if rule.interpolation not in _INTERPOLATION:
+        raise ImageError(
+            f'expected one of the interpolations {", ".join(_INTERPOLATION)}; '
+            f'got {rule.interpolation!r}'
+        )
+    code = _INTERPOLATION[rule.interpolation]
+    return np.asarray(cv2.resize(array, (width, height), interpolation=code))
+
+
+def _letterbox(array: NDArray[Any], rule: ResizeRule, height: int, width: int) -> NDArray[Any]:
+    h, w = array.shape[:2]
+    if w * height >= h * width:
+        new_h, new_w = max(h * width // w, 1), width
+    else:
+        new_h, new_w = height, max(w * height // h, 1)
+    result = np.full((height, width, *array.shape[2:]), rule.pad_value, dtype=array.dtype)
+    top, left = (height - new_h) // 2, (width - new_w) // 2
+    result[top : top + new_h, left : left + new_w] = _scale(array, rule, new_h, new_w)
+    return result
+
+
+def _center_crop(array: NDArray[Any], rule: ResizeRule, height: int, width: int) -> NDArray[Any]:
+    h, w = array.shape[:2]
+    if w * height >= h * width:
+        new_h, new_w = height, w * height // h
+    else:
+        new_h, new_w = h * width // w, width
+    top, left = (new_h - height) // 2, (new_w - width) // 2
+    scaled = _scale(array, rule, new_h, new_w)
+    return scaled[top : top + height, left : left + width]

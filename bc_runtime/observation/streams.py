@@ -1,0 +1,239 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""The streams of one policy on one robot: a buffer, a way to align it, and limits each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bc_runtime.observation.alignment import Alignment, AlignMode, Selection, Unserved, interpolate
+from bc_runtime.observation.binding import (
+    JOINT_STATES,
+    anchor_joints,
+    camera_stream,
+    vector_inputs,
+    vector_stream,
+)
+from bc_runtime.observation.columns import JointColumn, JointReader, Row, VectorReader
+from bc_runtime.observation.content import same_picture
+from bc_runtime.observation.image_types import Picture
+from bc_runtime.observation.reasons import Reason, ReasonCode, reason
+from bc_runtime.observation.stream_buffer import Defect, Sample, StreamBuffer
+from bc_runtime.spec.policy_spec import PolicySpec
+from bc_runtime.spec.robot_config import RobotConfig, StreamConfig
+
+#: A camera may answer with its newest frame until this part of a frame period has passed: up to
+#: then no further frame can lie between that frame and the wanted time.
+CAMERA_GRACE = 0.75
+
+
+@dataclass(slots=True, kw_only=True)
+class Stream:
+    """One stream.
+
+    Attributes:
+        name: `joint_states`, `cameras/<name>` or `streams/<name>`.
+        buffer: Samples; payloads are pictures, or rows of columns.
+        frozen_ns: Same payload for longer than this is frozen; 0 never.
+        reader: Makes rows of messages; None for cameras.
+        continuous: Which columns are angles of continuous joints.
+    """
+
+    name: str
+    buffer: StreamBuffer[Any]
+    alignment: Alignment
+    frozen_ns: int = 0
+    reader: JointReader | VectorReader | None = None
+    continuous: NDArray[np.bool_] | None = None
+
+    @property
+    def is_camera(self) -> bool:
+        """Whether payloads are pictures."""
+        return self.reader is None
+
+    @property
+    def columns(self) -> tuple[JointColumn | str, ...]:
+        """The columns of its rows, in order; empty for cameras."""
+        return () if self.reader is None else self.reader.columns
+
+    def select(self, times_ns: Sequence[int]) -> list[Selection[Sample[Any]]] | Reason:
+        """Return one selection per wanted time, oldest first, or why there is none."""
+        selections = []
+        for t_ns in times_ns:
+            found = self.buffer.select(t_ns, self.alignment)
+            if isinstance(found, Unserved):
+                code = found.code
+                if code is ReasonCode.SKEW and t_ns != times_ns[-1]:
+                    facts = f'{found.text} (history, {(times_ns[-1] - t_ns) / 1e6:.1f} ms back)'
+                else:
+                    facts = found.text
+                return reason(code, self.name, facts)
+            for sample in (found.first, found.second):
+                if sample is not None and isinstance(sample.payload, Defect):
+                    return reason(sample.payload.code, self.name, sample.payload.text)
+            selections.append(found)
+        return selections
+
+    def judge(
+        self, selection: Selection[Sample[Any]], now_ns: int | None, now_mono_ns: int | None
+    ) -> Reason | None:
+        """Return what is wrong with the newest sample used, by the clocks and by its content."""
+        sample, limit = selection.newest, self.alignment.max_age_ns
+        ages = []
+        if now_ns is not None:
+            ages.append((now_ns - sample.stamp_ns, 'by its stamp'))
+        if now_mono_ns is not None and sample.mono_ns is not None:
+            ages.append((now_mono_ns - sample.mono_ns, 'by its arrival'))
+        for age_ns, clock in ages:
+            if age_ns > limit:
+                return reason(
+                    ReasonCode.STALE,
+                    self.name,
+                    f'its sample is {age_ns / 1e6:.1f} ms old {clock}, '
+                    f'allowed are {limit / 1e6:.1f} ms',
+                )
+        if now_ns is not None and sample.stamp_ns - now_ns > self.alignment.max_skew_ns:
+            return reason(
+                ReasonCode.FUTURE,
+                self.name,
+                f'its stamp is {(sample.stamp_ns - now_ns) / 1e6:.1f} ms ahead of now',
+            )
+        if self.frozen_ns and sample.unchanged_ns > self.frozen_ns:
+            return reason(
+                ReasonCode.FROZEN,
+                self.name,
+                f'the same pixels for {sample.unchanged_ns / 1e9:.2f} s under new stamps, '
+                f'allowed are {self.frozen_ns / 1e9:.2f} s',
+            )
+        return None
+
+    def rows(self, selections: Iterable[Selection[Sample[Row]]]) -> NDArray[np.float64]:
+        """Return the columns at the wanted times, (steps, columns)."""
+        result = []
+        for selection in selections:
+            first = selection.first.payload
+            second = None if selection.second is None else selection.second.payload
+            if isinstance(first, Defect) or isinstance(second, Defect):
+                raise TypeError(f'{self.name}: a defective sample was selected')
+            if second is None:
+                result.append(first)
+            else:
+                result.append(interpolate(first, second, selection.weight, self.continuous))
+        return np.stack(result)
+
+
+def make_streams(
+    spec: PolicySpec,
+    robot: RobotConfig,
+    *,
+    history_ns: int,
+    overrides: Mapping[str, Alignment],
+    horizon_ns: int | None,
+) -> dict[str, Stream]:
+    """Return the streams of a bound policy, by name.
+
+    Args:
+        spec: The policy.
+        robot: The robot; everything the policy names exists in it (see `bind`).
+        history_ns: Span of the policy's history.
+        overrides: Alignments that replace the defaults, by stream name.
+        horizon_ns: How far back samples are kept, if not what the limits need.
+    """
+    streams = {}
+
+    def add(
+        name: str,
+        config: StreamConfig,
+        mode: AlignMode,
+        *,
+        grace_ns: int = 0,
+        frozen_s: float = 0.0,
+        reader: JointReader | VectorReader | None = None,
+        continuous: NDArray[np.bool_] | None = None,
+    ) -> None:
+        max_age_ns, max_skew_ns = _ns(config.max_age_s), _ns(config.max_skew_s)
+        buffer: StreamBuffer[Any] = StreamBuffer(
+            # The wanted time lags behind a stream by as much as the slowest stream may be old.
+            horizon_ns=horizon_ns or history_ns + max_age_ns + max_skew_ns + _slowest_ns(robot),
+            latency_ns=_ns(config.latency_s),
+            use_arrival=config.clock == 'arrival',
+            same=_same if reader is None and frozen_s > 0.0 else None,
+        )
+        default = Alignment(
+            mode=mode, max_skew_ns=max_skew_ns, max_age_ns=max_age_ns, grace_ns=grace_ns
+        )
+        streams[name] = Stream(
+            name=name,
+            buffer=buffer,
+            alignment=overrides.get(name, default),
+            frozen_ns=_ns(frozen_s),
+            reader=reader,
+            continuous=continuous,
+        )
+
+    columns = joint_columns(spec, robot)
+    if columns:
+        continuous = np.array(
+            [c.quantity == 'position' and robot.joint(c.joint).continuous for c in columns]
+        )
+        add(
+            JOINT_STATES,
+            robot.joint_states,
+            AlignMode.INTERPOLATE,
+            reader=JointReader(columns),
+            continuous=continuous,
+        )
+    for name in dict.fromkeys(item.camera for item in spec.image_inputs):
+        camera = robot.cameras[name]
+        grace_ns = _ns(CAMERA_GRACE / camera.rate_hz)
+        add(
+            camera_stream(name),
+            camera,
+            AlignMode.LAST_BEFORE,
+            grace_ns=grace_ns,
+            frozen_s=camera.frozen_s,
+        )
+    for name in dict.fromkeys(item.stream for item in vector_inputs(spec)):
+        vector = robot.streams[name]
+        names = dict.fromkeys(
+            each for item in vector_inputs(spec) if item.stream == name for each in item.names
+        )
+        add(
+            vector_stream(name),
+            vector,
+            AlignMode.LAST_BEFORE,
+            grace_ns=_ns(vector.max_skew_s),
+            reader=VectorReader(tuple(names)),
+        )
+    return streams
+
+
+def joint_columns(spec: PolicySpec, robot: RobotConfig) -> tuple[JointColumn, ...]:
+    """Return every number of the joint states that the policy or its relative actions need."""
+    wanted = [
+        JointColumn(quantity=item.quantity, joint=joint)
+        for item in spec.state_inputs
+        for joint in item.joints
+    ]
+    wanted += [JointColumn(quantity='position', joint=j) for j in anchor_joints(spec, robot)]
+    return tuple(dict.fromkeys(wanted))
+
+
+def _slowest_ns(robot: RobotConfig) -> int:
+    configs: list[StreamConfig] = [robot.joint_states]
+    configs += list(robot.cameras.values())
+    configs += list(robot.streams.values())
+    return max(_ns(config.max_age_s) for config in configs)
+
+
+def _same(first: Picture, second: Picture) -> bool:
+    return same_picture(first, second)
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
