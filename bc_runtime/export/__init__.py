@@ -1,0 +1,13 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Torch modules -> verified ONNX policies.
+
+Import from the modules; this package imports nothing by itself. Only `graph` and `module` need
+torch and onnx.
+
+* `errors`: what can go wrong
+* `statistics`: no export without the ranges of the training data
+* `graph`: torch to ONNX bytes, free of traces of the machine that made them
+* `proof`: the same numbers from torch and ONNX Runtime, and the self-test that goes into the file
+* `module`: `export_module`, which does all of it
+"""

@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""`export_module`: any torch module with a spec becomes one verified policy file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+import platform
+from types import MappingProxyType
+from typing import Any
+
+import onnx
+import onnxruntime
+import torch
+
+from bc_runtime.export.graph import OPSET, set_metadata, to_onnx
+from bc_runtime.export.proof import PARITY_INPUTS, Tensors, prove
+from bc_runtime.export.statistics import check_statistics
+from bc_runtime.spec import METADATA_KEY, PolicySpec
+from bc_runtime.spec.self_test import make_inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """A written policy.
+
+    Attributes:
+        path: The file.
+        spec: As stored in it, with self-test and origin.
+        size_bytes: Of the file.
+        nodes: Of the graph.
+        max_abs_error: Between torch and ONNX Runtime, in action units.
+    """
+
+    path: Path
+    spec: PolicySpec
+    size_bytes: int
+    nodes: int
+    max_abs_error: float
+
+
+def export_module(
+    module: Any,
+    spec: PolicySpec,
+    path: Path,
+    *,
+    observations: Sequence[Tensors] = (),
+    exporter: str = 'dynamo',
+    opset: int = OPSET,
+    seed: int = 0,
+) -> ExportReport:
+    """Write a torch module as an ONNX policy, after proving that both give the same actions.
+
+    The file appears only when everything holds.
+
+    Args:
+        module: Takes the inputs of `spec` in its order, batch 1, raw physical values, and returns
+            actions (1, chunk_size, D) in physical units. Normalisation is inside.
+        spec: The contract, with training ranges. Its self-test is replaced; facts about the
+            export are added to its source.
+        path: Where the file goes.
+        observations: Real observations to compare on, besides the seeded ones.
+        exporter: `dynamo` or `legacy`.
+        opset: ONNX operator set, 17 to 20.
+        seed: First seed of the compared inputs, and that of the self-test.
+
+    Raises:
+        StatisticsMissing: ranges or normalisation are missing.
+        ParityError: torch and ONNX Runtime differ by more than 1e-4.
+        ExportError: anything else; nothing was written.
+    """
+    check_statistics(spec, module)
+    module = module.eval()
+    model = to_onnx(module, spec, make_inputs(spec, seed), exporter=exporter, opset=opset)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + '.partial')
+    try:
+        onnx.save_model(model, str(partial))
+        proof = prove(
+            module,
+            spec,
+            partial,
+            seeds=range(seed, seed + PARITY_INPUTS),
+            observations=observations,
+        )
+        facts = {
+            'framework': f'torch {_release(torch.__version__)}',
+            'exporter': exporter,
+            'opset': opset,
+            'onnx': onnx.__version__,
+            'onnxruntime': onnxruntime.__version__,
+            'python': platform.python_version(),
+            'parity': {
+                'inputs': proof.inputs,
+                'max_abs_error': float(f'{proof.max_abs_error:.2e}'),
+                'float_noise': float(f'{proof.float_noise:.2e}'),
+            },
+        }
+        written = replace(
+            spec,
+            self_test=proof.self_test,
+            source=MappingProxyType({**spec.source, **facts}),
+        )
+        # What is written must be readable by the runtime, or it is of no use.
+        PolicySpec.from_json(written.to_json(), source=str(path))
+        set_metadata(model, METADATA_KEY, written.to_json())
+        model.producer_name, model.producer_version = 'bc_runtime', ''
+        onnx.save_model(model, str(partial))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return ExportReport(
+        path=path,
+        spec=written,
+        size_bytes=path.stat().st_size,
+        nodes=len(model.graph.node),
+        max_abs_error=proof.max_abs_error,
+    )
+
+
+def _release(version: str) -> str:
+    """Return a version without the local part: which build it was changes no number here."""
+    return version.split('+')[0]

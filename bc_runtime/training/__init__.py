@@ -1,0 +1,19 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""The reference trainer: demonstrations of the simulated arm -> a small chunking policy.
+
+Import from the modules; this package imports nothing by itself. Only `network`, `loss`, `trainer`
+and `checkpoint` need torch.
+
+* `recipe`: every number that a training depends on
+* `sim_arm_act`: what the trained policy takes and gives
+* `demonstration_set`: recorded steps as arrays, with their chunks and ranges
+* `collection`: episodes of the expert, kept on disk
+* `network`: `ChunkPolicy`
+* `loss`: what is minimised
+* `trainer`: the optimiser loop
+* `checkpoint`: weights and facts in one npz
+* `run`: all of it, to the exported file
+* `evaluate`: closed-loop trials under the delays of a deployment
+* `deployment_model`: a deployment in simulated time
+"""
