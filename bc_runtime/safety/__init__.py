@@ -4,23 +4,40 @@
 
 The way of a command, each tick:
 
-    set-point -> Limiter.step -> Checker.check -> (braking_tail ->) driver
+    facts, events -> Supervisor.step -> source
+    source's set-point -> Limiter.step -> Checker.check -> (braking_tail ->) driver
 
-A command that the checker refuses is never sent: `Limiter.rollback`, `Limiter.brake`, FAULT.
-No claim of functional safety: emergency stops and the safety of people belong to hardware
-(docs/explanation/safety.md says what is guaranteed, and by which test).
+A command that the checker refuses is never sent: `Limiter.rollback`, `Limiter.brake`, and the flag
+CHECKER_VIOLATION. No claim of functional safety: emergency stops and the safety of people belong
+to hardware (docs/explanation/safety.md says what is guaranteed, and by which test).
 """
 
 from bc_runtime.safety.braking_tail import BrakingTail, braking_tail
 from bc_runtime.safety.checker import CheckCode, Checker, CheckResult
+from bc_runtime.safety.flags import DEFAULT_RULES, Flag, FlagRule, with_overrides
 from bc_runtime.safety.limiter import Limiter
 from bc_runtime.safety.limiter_step import LimiterStep, LimitFlag
 from bc_runtime.safety.limits import JointLimits, align_limits, limits_of, to_output
+from bc_runtime.safety.states import Action, Clear, Event, Severity, Source, State
 from bc_runtime.safety.stopping import braking_travel, safe_speed
+from bc_runtime.safety.supervision import (
+    Conditions,
+    Memory,
+    Reason,
+    Reply,
+    SupervisorConfig,
+    SupervisorStep,
+    Transition,
+)
+from bc_runtime.safety.supervisor import Supervisor, step
 
 __all__ = [
     'JointLimits', 'limits_of', 'align_limits', 'to_output',
     'Limiter', 'LimiterStep', 'LimitFlag', 'braking_travel', 'safe_speed',
     'BrakingTail', 'braking_tail',
     'Checker', 'CheckCode', 'CheckResult',
+    'State', 'Source', 'Severity', 'Event', 'Action', 'Clear',
+    'Flag', 'FlagRule', 'DEFAULT_RULES', 'with_overrides',
+    'Conditions', 'SupervisorConfig', 'SupervisorStep', 'Memory', 'Reason', 'Reply', 'Transition',
+    'Supervisor', 'step',
 ]  # fmt: skip

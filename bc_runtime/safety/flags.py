@@ -1,0 +1,276 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""The supervisor's table: each flag, how severe it is, where it counts and what ends it.
+
+Flags are facts ('camera front is stale'), raised by watchdogs and checks; the table says what to
+do about them. Facts and reactions are kept apart after PX4's failsafe framework
+(PX4-Autopilot, src/modules/commander/failsafe): the table can be read, printed and changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from bc_runtime.safety.states import (
+    ACTIVE_STATES,
+    MOVING_STATES,
+    POLICY_STATES,
+    Clear,
+    Severity,
+    State,
+)
+
+
+class Flag(StrEnum):
+    """Facts that the supervisor reacts to; also the reason codes on `~/state`."""
+
+    # robot
+    ESTOP = 'ESTOP'
+    ROBOT_STOPPED = 'ROBOT_STOPPED'
+    JOINT_STATES_STALE = 'JOINT_STATES_STALE'
+    JOINT_STATES_FROZEN = 'JOINT_STATES_FROZEN'
+    JOINT_MISSING = 'JOINT_MISSING'
+    TRACKING_WARN = 'TRACKING_WARN'
+    TRACKING_ERROR = 'TRACKING_ERROR'
+    OVERSPEED = 'OVERSPEED'
+    OUTSIDE_LIMITS = 'OUTSIDE_LIMITS'
+    DUPLICATE_COMMANDER = 'DUPLICATE_COMMANDER'
+    # this process and this machine
+    CHECKER_VIOLATION = 'CHECKER_VIOLATION'
+    INTERNAL_ERROR = 'INTERNAL_ERROR'
+    BRAKE_TIMEOUT = 'BRAKE_TIMEOUT'
+    TICK_STALLED = 'TICK_STALLED'
+    TICKS_MISSED = 'TICKS_MISSED'
+    CLOCK_STEP = 'CLOCK_STEP'
+    CLOCK_SKEW = 'CLOCK_SKEW'
+    LIMITER_ACTIVE = 'LIMITER_ACTIVE'
+    # observation
+    CAMERA_LATE = 'CAMERA_LATE'
+    CAMERA_STALE = 'CAMERA_STALE'
+    CAMERA_FROZEN = 'CAMERA_FROZEN'
+    CAMERA_STAMPS = 'CAMERA_STAMPS'
+    CAMERA_STAMPS_LOST = 'CAMERA_STAMPS_LOST'
+    CAMERA_DARK = 'CAMERA_DARK'
+    OPTIONAL_STREAM_STALE = 'OPTIONAL_STREAM_STALE'
+    OBSERVATION_STALE = 'OBSERVATION_STALE'
+    OUT_OF_DISTRIBUTION = 'OUT_OF_DISTRIBUTION'
+    # policy
+    COVERAGE_HOLE = 'COVERAGE_HOLE'
+    CHUNK_REJECTED = 'CHUNK_REJECTED'
+    CHUNKS_REJECTED = 'CHUNKS_REJECTED'
+    CHUNKS_MALFORMED = 'CHUNKS_MALFORMED'
+    POLICY_DISAGREES = 'POLICY_DISAGREES'
+    INFERENCE_SLOW = 'INFERENCE_SLOW'
+    INFERENCE_DOWN = 'INFERENCE_DOWN'
+    INFERENCE_RESTARTS = 'INFERENCE_RESTARTS'
+    MODEL_INVALID = 'MODEL_INVALID'
+    ALIGN_TOO_FAR = 'ALIGN_TOO_FAR'
+    # human
+    HUMAN_HEARTBEAT_LOST = 'HUMAN_HEARTBEAT_LOST'
+    HUMAN_STREAM_STALE = 'HUMAN_STREAM_STALE'
+    # recording
+    RECORDER_DEGRADED = 'RECORDER_DEGRADED'
+    RECORDER_LOST = 'RECORDER_LOST'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagRule:
+    """One row of the table.
+
+    Attributes:
+        severity: What the flag asks for.
+        text: For people: what is the matter and what to do.
+        states: States in which the flag counts.
+        clear: What ends its effect.
+        takeover: Whether a human may take over while it is raised.
+        then: Where a HOLD ends once the robot has stopped.
+        recover_s: RECOVERY only: how long after the stop a plan may bring the motion back [s].
+        escalate_s: SLOW only: raised for this long, it stops the robot [s]; None never.
+        reseed: After it, the robot may be elsewhere: resume from the measured positions.
+    """
+
+    severity: Severity
+    text: str
+    states: frozenset[State]
+    clear: Clear
+    takeover: bool = True
+    then: State = State.HELD
+    recover_s: float = 0.0
+    escalate_s: float | None = 3.0
+    reseed: bool = False
+
+
+def _warn(text: str) -> FlagRule:
+    return FlagRule(severity=Severity.WARN, text=text, states=ACTIVE_STATES, clear=Clear.CONDITION)
+
+
+def _slow(text: str, *, escalate_s: float | None = 3.0) -> FlagRule:
+    return FlagRule(
+        severity=Severity.SLOW,
+        text=text,
+        states=frozenset({State.AUTO, State.SLOW}),
+        clear=Clear.CONDITION,
+        escalate_s=escalate_s,
+    )
+
+
+def _robot_hold(text: str, *, takeover: bool = False, reseed: bool = False) -> FlagRule:
+    return FlagRule(
+        severity=Severity.HOLD,
+        text=text,
+        states=MOVING_STATES,
+        clear=Clear.OPERATOR,
+        takeover=takeover,
+        reseed=reseed,
+    )
+
+
+def _policy_hold(text: str) -> FlagRule:
+    return FlagRule(severity=Severity.HOLD, text=text, states=POLICY_STATES, clear=Clear.OPERATOR)
+
+
+def _human_hold(text: str) -> FlagRule:
+    return FlagRule(
+        severity=Severity.HOLD,
+        text=text,
+        states=frozenset({State.HUMAN}),
+        clear=Clear.OPERATOR,
+        takeover=False,
+    )
+
+
+def _fault(text: str, *, policy: bool = False, reseed: bool = False) -> FlagRule:
+    """A fault of the policy counts while the policy has the robot, any other always."""
+    return FlagRule(
+        severity=Severity.FAULT,
+        text=text,
+        states=POLICY_STATES if policy else ACTIVE_STATES,
+        clear=Clear.RESET,
+        takeover=False,
+        reseed=reseed,
+    )
+
+
+DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
+    {
+        Flag.ESTOP: FlagRule(
+            severity=Severity.ESTOP,
+            text='emergency stop: release it, then reset',
+            states=ACTIVE_STATES | {State.FAULT, State.FINALIZING},
+            clear=Clear.RESET,
+            takeover=False,
+            reseed=True,
+        ),
+        Flag.ROBOT_STOPPED: _robot_hold(
+            'the robot reports a protective stop or zero speed: clear it there, then resume',
+            reseed=True,
+        ),
+        Flag.JOINT_STATES_STALE: _robot_hold(
+            'no fresh joint states: check the driver, then resume', reseed=True
+        ),
+        Flag.JOINT_STATES_FROZEN: _fault(
+            'the joint states do not change while the command moves: check the driver, then reset',
+            reseed=True,
+        ),
+        Flag.JOINT_MISSING: _robot_hold(
+            'a joint of the robot YAML is missing in the joint states: check the driver'
+        ),
+        Flag.TRACKING_WARN: _slow('the robot follows its command with a large error'),
+        Flag.TRACKING_ERROR: _fault(
+            'the robot does not follow its command: look for a blocked joint, then reset',
+            reseed=True,
+        ),
+        Flag.OVERSPEED: _robot_hold('a joint moves faster than its limit', reseed=True),
+        Flag.OUTSIDE_LIMITS: _warn(
+            'a joint is outside its limits: only inward motion is possible'
+        ),
+        Flag.DUPLICATE_COMMANDER: _robot_hold(
+            'another publisher on the command topic: stop it, then resume'
+        ),
+        Flag.CHECKER_VIOLATION: _fault(
+            'the checker refused a command of the limiter: this is a bug, keep the recording'
+        ),
+        Flag.INTERNAL_ERROR: _fault('an exception in the control tick: see the log, then reset'),
+        Flag.BRAKE_TIMEOUT: _fault(
+            'braking did not end in time: this is a bug, keep the recording'
+        ),
+        Flag.TICK_STALLED: _robot_hold(
+            'the control loop stood still: find out what blocked it, then resume', reseed=True
+        ),
+        Flag.TICKS_MISSED: _slow('too many control ticks are late: free a CPU core'),
+        Flag.CLOCK_STEP: _warn(
+            'the wall clock was stepped; ages are judged by the monotonic clock'
+        ),
+        Flag.CLOCK_SKEW: _warn(
+            'stamps of another machine do not agree with this clock: run chrony'
+        ),
+        Flag.LIMITER_ACTIVE: _warn(
+            'the limiter changes most commands: the plan is too fast or rough'
+        ),
+        Flag.CAMERA_LATE: _warn('a camera image is late'),
+        Flag.CAMERA_STALE: _policy_hold('a camera has stopped: check it, then resume'),
+        Flag.CAMERA_FROZEN: _policy_hold(
+            'a camera repeats the same image: restart it, then resume'
+        ),
+        Flag.CAMERA_STAMPS: _warn('camera stamps are frozen or jump; images are taken by arrival'),
+        Flag.CAMERA_STAMPS_LOST: _policy_hold(
+            'camera stamps have been wrong for too long: restart the camera, then resume'
+        ),
+        Flag.CAMERA_DARK: _slow('a camera image is black or saturated', escalate_s=1.0),
+        Flag.OPTIONAL_STREAM_STALE: _slow('an optional stream has stopped', escalate_s=None),
+        Flag.OBSERVATION_STALE: _policy_hold(
+            'no fresh observation: check the sensors, then resume'
+        ),
+        Flag.OUT_OF_DISTRIBUTION: _slow(
+            'the state is outside what the policy was trained on', escalate_s=None
+        ),
+        Flag.COVERAGE_HOLE: FlagRule(
+            severity=Severity.HOLD,
+            text='the plan has run out: inference is too slow or down',
+            states=frozenset({State.AUTO, State.SLOW}),
+            clear=Clear.RECOVERY,
+            then=State.ALIGN,
+            recover_s=2.0,
+        ),
+        Flag.CHUNK_REJECTED: _warn('an action chunk was rejected; the old plan goes on'),
+        Flag.CHUNKS_REJECTED: _policy_hold(
+            'several action chunks in a row were rejected: see the reasons, then resume'
+        ),
+        Flag.CHUNKS_MALFORMED: _fault(
+            'several action chunks in a row do not fit the policy spec: wrong model or wrong spec',
+            policy=True,
+        ),
+        Flag.POLICY_DISAGREES: _slow('successive chunks contradict each other', escalate_s=None),
+        Flag.INFERENCE_SLOW: _slow('inference takes longer than the plan lasts', escalate_s=None),
+        Flag.INFERENCE_DOWN: _warn(
+            'the inference process is gone; the plan goes on until its end'
+        ),
+        Flag.INFERENCE_RESTARTS: _fault(
+            'the inference process died too often: see its log, then reset', policy=True
+        ),
+        Flag.MODEL_INVALID: _fault(
+            'the model failed its self-test or its file changed', policy=True
+        ),
+        Flag.ALIGN_TOO_FAR: FlagRule(
+            severity=Severity.HOLD,
+            text='the first action is too far from the pose: move the robot nearer, then start',
+            states=frozenset({State.ALIGN}),
+            clear=Clear.OPERATOR,
+            then=State.READY,
+        ),
+        Flag.HUMAN_HEARTBEAT_LOST: _human_hold('the takeover signal has stopped: press again'),
+        Flag.HUMAN_STREAM_STALE: _human_hold('the teleoperation stream has stopped: press again'),
+        Flag.RECORDER_DEGRADED: _warn('the recorder drops messages or the disk is nearly full'),
+        Flag.RECORDER_LOST: _warn('the recorder is gone: this run is not recorded'),
+    }
+)
+
+
+def with_overrides(
+    overrides: Mapping[Flag, FlagRule], rules: Mapping[Flag, FlagRule] = DEFAULT_RULES
+) -> Mapping[Flag, FlagRule]:
+    """Return a table with some rows replaced, e.g. OUT_OF_DISTRIBUTION as HOLD."""
+    return MappingProxyType({**rules, **overrides})
