@@ -27,7 +27,7 @@ from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.parameters import Parameter, declare
-from bc_runtime.ros.runtime import EXIT_OK, run_node
+from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK, run_node
 from bc_runtime.sim.arm import ArmSim, GeometrySnapshot
 from bc_runtime.sim.driver import Driver, in_robot_order, joint_order
 from bc_runtime.sim.errors import SimError
@@ -163,6 +163,15 @@ class SimNode(Node):
         """Let time run."""
         for thread in self._threads:
             thread.start()
+
+    def finished(self) -> bool:
+        """Return whether a thread ended by an error; then the process ends too."""
+        ended = not self._stop.is_set() and any(
+            thread.ident is not None and not thread.is_alive() for thread in self._threads
+        )
+        if ended:
+            self.exit_code = EXIT_FAILED
+        return ended
 
     def request_stop(self) -> None:
         """End the threads."""

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bc_runtime.sim.arm import ArmSim
+from bc_runtime.sim.demonstrations import KickPlan, record
+from bc_runtime.sim.expert import POLICY_HZ
+from bc_runtime.sim.kinematics import DownwardKinematics
+from bc_runtime.sim.motion import MotionLimits, next_velocity
+from bc_runtime.sim.task import INSTRUCTIONS
+
+EPISODES = 20
+
+
+def test_expert_succeeds_and_moves_smoothly(sim: ArmSim) -> None:
+    demonstrations = [record(sim, 1000 + seed) for seed in range(EPISODES)]
+    assert sum(each.success for each in demonstrations) >= 18
+    for each in demonstrations:
+        velocity = np.diff(each.action.astype(float), axis=0) * POLICY_HZ
+        assert (np.abs(velocity[:, :6]) < 3.0).all()
+        assert (np.abs(velocity[:, 6]) < 0.32).all()
+        # A straight line between steps has its changes of speed in one tick of 10 ms.
+        jump = np.abs(np.diff(velocity, axis=0))
+        assert (jump[:, :6] < 0.7).all()
+        assert np.quantile(jump[:, :6], 0.99) < 0.4
+
+
+def test_expert_recovers_from_kicks(sim: ArmSim) -> None:
+    demonstrations = [record(sim, seed, kicks=KickPlan()) for seed in range(8)]
+    assert sum(each.success for each in demonstrations) >= 7
+    assert all(each.kick.any() for each in demonstrations)
+
+
+@pytest.mark.parametrize('instruction', INSTRUCTIONS.values())
+def test_expert_does_as_told(sim: ArmSim, instruction: str) -> None:
+    each = record(sim, 5, instruction=instruction)
+    assert each.success
+    assert each.instruction == instruction
+
+
+def test_expert_is_deterministic(sim: ArmSim) -> None:
+    first = record(sim, 3, kicks=KickPlan())
+    second = record(ArmSim(), 3, kicks=KickPlan())
+    assert np.array_equal(first.action, second.action)
+    assert np.array_equal(first.kick, second.kick)
+
+
+def test_kinematics_reaches_poses_over_the_table(sim: ArmSim) -> None:
+    kinematics = DownwardKinematics(sim.model)
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        angle, radius = rng.uniform(-1.0, 0.9), rng.uniform(0.2, 0.38)
+        goal = [radius * np.cos(angle), radius * np.sin(angle), rng.uniform(0.02, 0.15)]
+        yaw = rng.uniform(-0.7, 0.7) + np.pi
+        joints = kinematics.solve(goal, yaw, sim.setpoint[:6])
+        position, reached = kinematics.forward(joints)
+        assert position == pytest.approx(goal, abs=1e-3)
+        assert np.cos(reached - yaw) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_motion_stops_at_its_goal_within_its_limits() -> None:
+    limits = MotionLimits(speed=0.4, acceleration=1.0)
+    position, velocity, dt_s = np.zeros(3), np.zeros(3), 1 / POLICY_HZ
+    goal = np.array([0.3, -0.1, 0.2])
+    for _ in range(60):
+        before = velocity
+        velocity = next_velocity(goal - position, velocity, limits=limits, dt_s=dt_s)
+        assert np.linalg.norm(velocity) <= limits.speed + 1e-9
+        assert np.linalg.norm(velocity - before) <= limits.acceleration * dt_s + 1e-9
+        position = position + velocity * dt_s
+    assert position == pytest.approx(goal, abs=1e-3)
+    assert np.linalg.norm(velocity) < 1e-2
