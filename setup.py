@@ -39,13 +39,13 @@ setup(
     # rclpy and the messages come from the ROS installation and have no names that pip knows.
     install_requires=['numpy', 'PyYAML', 'setuptools'],
     extras_require={
-        'cpu': ['mcap', 'onnxruntime', 'opencv-python-headless'],
-        'gpu': ['mcap', 'onnxruntime-gpu', 'opencv-python-headless'],
+        'cpu': ['mcap', 'onnxruntime', 'opencv-python-headless', 'rosbags'],
+        'gpu': ['mcap', 'onnxruntime-gpu', 'opencv-python-headless', 'rosbags'],
         'demo': ['mujoco', 'pillow'],
         'train': ['mujoco', 'onnx', 'torch'],
         'export': ['onnx', 'torch'],
         # colcon test runs pytest only for a package that has this extra.
-        'test': ['hypothesis', 'pytest', 'rosbags'],
+        'test': ['hypothesis', 'pytest'],
     },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),

@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# One command from a fresh clone: every target first makes what it needs (an environment in .venv,
+# bc_msgs and bc_runtime in install/) and skips what is there already. More words for the command
+# that a target runs go into ARGS:  make demo ARGS='--episodes 3'   make test ARGS='-k ensemble'
+#
+#   ROS_WHEELS=jazzy   use the ROS 2 wheels of Jazzy instead of Kilted (or of a sourced ROS)
+#   PYTHON=python3.12  make the environment with this Python
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help env build demo test lint format bench train shell clean distclean
+
+ARGS ?=
+PYTHON ?= python3
+export PYTHON
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+env: ## Make .venv with the pinned requirements, without building
+	@$(PYTHON) scripts/bootstrap.py ros runtime demo dev
+
+build: ## Make .venv and build both packages into install/
+	@scripts/build runtime demo
+
+demo: ## Run a trained policy on the simulated robot; results in out/demo/
+	@scripts/build runtime demo
+	@scripts/run bc demo $(ARGS)
+
+test: ## Run all tests, with lint and type checks
+	@scripts/build runtime demo dev
+	@BC_REQUIRE_ROS=1 scripts/run python -m pytest $(ARGS)
+
+lint: ## Check style, types, spelling and the rules of imports
+	@scripts/build runtime demo dev
+	@scripts/run python -m pytest test/test_lint.py test/test_architecture.py -q $(ARGS)
+
+format: ## Rewrite the code in the project's style
+	@scripts/build runtime demo dev
+	@scripts/run ruff check --fix-only --quiet .
+	@scripts/run ruff format .
+
+bench: ## Measure: every file in benchmarks/, or the one named by ARGS
+	@scripts/build runtime demo dev
+	@scripts/bench $(ARGS)
+
+train: ## Train the shipped policy again (torch, in an environment of its own)
+	@scripts/build runtime demo
+	@$(PYTHON) scripts/bootstrap.py --venv .venv-train runtime demo train
+	@BC_VENV="$(CURDIR)/.venv-train" scripts/run bc train $(ARGS)
+
+shell: ## Open a shell in which `bc`, `ros2` packages and the tests are found
+	@scripts/build runtime demo dev
+	@scripts/run
+
+clean: ## Remove what was built and recorded; the environments stay
+	@rm -rf build install log out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the environments too
+	@rm -rf .venv .venv-train
