@@ -1,0 +1,396 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Node `recorder`: every topic of the deployment, one MCAP bag per episode.
+
+Topics are subscribed from the start, in serialized form, so that an episode begins without a gap;
+what comes between episodes is let go. The last message of a latched topic (policy, instruction,
+state) that came before the episode is written at its start: a bag says by itself what ran in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+import os
+from pathlib import Path
+import sys
+import time
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.time import Time
+from std_msgs.msg import String
+
+from bc_msgs import msg as bc_msg
+from bc_msgs import srv as bc_srv
+from bc_runtime.recording.definitions import DefinitionLibrary
+from bc_runtime.recording.disk import GIGABYTE, DiskLevel, DiskLimits
+from bc_runtime.recording.episode_writer import EpisodeWriter, WriterState, WriterStatus
+from bc_runtime.recording.labels import EpisodeLabels, Outcome
+from bc_runtime.recording.topic import RecordedTopic
+from bc_runtime.ros import qos
+from bc_runtime.ros.diagnostics import Diagnostics
+from bc_runtime.ros.lifecycle import DeploymentNode
+from bc_runtime.ros.parameters import Parameter
+from bc_runtime.ros.raw_topics import RawTopic, RawTopics, to_qos_profile
+from bc_runtime.ros.runtime import run_node
+from bc_runtime.spec.errors import BcError, RecordingError
+
+PARAMETERS = (
+    Parameter(
+        name='topics',
+        default=[''],
+        description="Topics to record, each 'name' or 'name:package/msg/Type'",
+        read_only=True,
+    ),
+    Parameter(
+        name='directory', default='episodes', description='Folder that the bags are written to'
+    ),
+    Parameter(
+        name='instruction_topic',
+        default='instruction',
+        description='std_msgs/String that names the task if start_episode does not',
+        read_only=True,
+    ),
+    Parameter(
+        name='queue_mb',
+        default=64,
+        description='Messages that may wait for the disk [MB]; more are dropped and counted',
+        minimum=1,
+        maximum=4096,
+    ),
+    Parameter(
+        name='disk_warn_gb',
+        default=10.0,
+        description='Free space below which to warn [GB]',
+        minimum=0.0,
+        maximum=1e6,
+    ),
+    Parameter(
+        name='disk_stop_gb',
+        default=2.0,
+        description='Free space below which recording stops and the bag is closed [GB]',
+        minimum=0.0,
+        maximum=1e6,
+    ),
+)
+
+STATUS_PERIOD_S = 1.0
+#: How long to go on recording after a signal, so that the bag shows the robot coming to rest.
+LINGER_S = 0.3
+DRAIN_S = 0.4
+
+
+class RecorderNode(DeploymentNode):
+    """See the module's docstring."""
+
+    def __init__(self) -> None:
+        super().__init__('recorder', PARAMETERS)
+        self._topics: RawTopics | None = None
+        self._writer: EpisodeWriter | None = None
+        self._start_ns = 0
+        self._complained = False
+        self._stopping_since: float | None = None
+        # Topic name -> last message of a latched topic and its time of reception [ns].
+        self._latched: dict[str, tuple[bytes, int]] = {}
+        self._diagnostics = Diagnostics(self, self._diagnose)
+
+    def configure(self) -> None:
+        """Subscribe to everything and offer the services."""
+        names = [name for name in self.get_parameter('topics').value if name]
+        if not names:
+            raise RecordingError(
+                "parameter 'topics' is empty; expected a list of 'name' or "
+                "'name:package/msg/Type', e.g. ['joint_states', 'action_chunk']"
+            )
+        self._instruction_topic = self.resolve_topic_name(
+            self.get_parameter('instruction_topic').value
+        )
+        self._publisher = self.create_publisher(bc_msg.Episode, 'episode', qos.LATCHED)
+        self._episode_topic = RecordedTopic(
+            name=self.resolve_topic_name('episode'),
+            definition=DefinitionLibrary().get('bc_msgs/msg/Episode'),
+            qos=(to_qos_profile(qos.LATCHED),),
+        )
+        self._latched.clear()
+        # Our own topic is written directly: its last message must be in before the bag closes.
+        names = [
+            n
+            for n in names
+            if self.resolve_topic_name(n.partition(':')[0]) != self._episode_topic.name
+        ]
+        self._topics = RawTopics(self, names, self._on_message, self._on_topic_found)
+        self._server_start = self.create_service(
+            bc_srv.StartEpisode, '~/start_episode', self._on_start
+        )
+        self._server_stop = self.create_service(
+            bc_srv.StopEpisode, '~/stop_episode', self._on_stop
+        )
+        self._status_timer = self.create_timer(STATUS_PERIOD_S, self._watch)
+
+    def deactivate(self) -> None:
+        """Close the bag of a running episode."""
+        self._end_aborted('recorder was deactivated')
+
+    def cleanup(self) -> None:
+        """End subscriptions and services."""
+        if self._topics is None:
+            return
+        self._topics.close()
+        self._topics = None
+        self.destroy_service(self._server_start)
+        self.destroy_service(self._server_stop)
+        self.destroy_timer(self._status_timer)
+        self.destroy_publisher(self._publisher)
+
+    # Messages --------------------------------------------------------------------------------
+
+    def _on_topic_found(self, topic: RawTopic) -> None:
+        if self._writer is not None and topic.recorded is not None:
+            self._writer.add_topic(topic.recorded)
+
+    def _on_message(self, topic: RawTopic, data: bytes) -> None:
+        received_ns = self.get_clock().now().nanoseconds
+        if topic.latched:
+            self._latched[topic.name] = (data, received_ns)
+        if self._writer is not None:
+            self._writer.write(topic.name, data, log_time_ns=received_ns)
+
+    # Services --------------------------------------------------------------------------------
+
+    def _on_start(
+        self, request: bc_srv.StartEpisode.Request, response: bc_srv.StartEpisode.Response
+    ) -> bc_srv.StartEpisode.Response:
+        try:
+            self._start(request)
+        except (BcError, OSError) as error:
+            response.message = str(error)
+            self.get_logger().error(f'cannot start an episode: {error}')
+            return response
+        missing = self._topics.missing()
+        response.success = True
+        response.id = self._writer.labels.id
+        response.path = str(self._writer.path)
+        response.message = f'recording {len(self._topics.topics) - len(missing)} topics'
+        if missing:
+            response.message += f'; nobody publishes yet: {", ".join(missing)}'
+        self.get_logger().info(f'{response.id}: {response.message} to {response.path}')
+        return response
+
+    def _start(self, request: bc_srv.StartEpisode.Request) -> None:
+        if not self._active:
+            raise RecordingError('the recorder is not active; activate it first')
+        if self._writer is not None:
+            raise RecordingError(
+                f'episode {self._writer.labels.id!r} is still being recorded; call '
+                f'{self.get_fully_qualified_name()}/stop_episode first'
+            )
+        labels = EpisodeLabels(
+            id=request.id or f'episode_{datetime.now():%Y%m%d_%H%M%S}',
+            instruction=request.instruction or self._known_instruction(),
+            policy_id=self._known_policy(),
+            seed=None if request.seed < 0 else request.seed,
+            extra=_key_values(request.labels),
+        )
+        self._topics.scan()
+        found = [t.recorded for t in self._topics.topics.values() if t.recorded is not None]
+        writer = EpisodeWriter(
+            Path(self.get_parameter('directory').value).expanduser().absolute(),
+            labels=labels,
+            topics=[*found, self._episode_topic],
+            queue_bytes=self.get_parameter('queue_mb').value * 1_000_000,
+            drain_s=DRAIN_S,
+            disk_limits=DiskLimits(
+                warn_bytes=round(self.get_parameter('disk_warn_gb').value * GIGABYTE),
+                stop_bytes=round(self.get_parameter('disk_stop_gb').value * GIGABYTE),
+            ),
+            ros_distro=os.environ.get('ROS_DISTRO', ''),
+        )
+        self._complained = False
+        self._start_ns = self.get_clock().now().nanoseconds
+        for name, (data, received_ns) in self._latched.items():
+            # Logged at the start, so that the bag spans the episode; the older time is kept.
+            writer.write(name, data, log_time_ns=self._start_ns, publish_time_ns=received_ns)
+        self._writer = writer
+        self._announce(recording=True)
+
+    def _on_stop(
+        self, request: bc_srv.StopEpisode.Request, response: bc_srv.StopEpisode.Response
+    ) -> bc_srv.StopEpisode.Response:
+        if self._writer is None:
+            response.message = (
+                f'no episode is being recorded; call {self.get_fully_qualified_name()}'
+                '/start_episode first'
+            )
+            return response
+        try:
+            outcome = Outcome(request.outcome)
+        except ValueError:
+            response.message = (
+                f'outcome is {request.outcome}; expected one of: '
+                f'{", ".join(f"{o.value} {o.name.lower()}" for o in Outcome)}'
+            )
+            return response
+        status, response.episode = self._end(
+            replace(
+                self._writer.labels,
+                outcome=outcome,
+                termination=request.termination,
+                note=request.note,
+            )
+        )
+        response.success = True
+        response.message = status.error or f'{status.messages} messages in {status.path}'
+        return response
+
+    # Episode ---------------------------------------------------------------------------------
+
+    def _end(self, labels: EpisodeLabels) -> tuple[WriterStatus, bc_msg.Episode]:
+        writer = self._writer
+        # The policy may have come only after the start.
+        labels = replace(labels, policy_id=labels.policy_id or self._known_policy())
+        writer.labels = labels
+        episode = self._announce(recording=False)
+        self._writer = None
+        try:
+            status = writer.close(labels)
+        except OSError as error:
+            # The bag had already ended by itself; only the labels could not be written.
+            self.get_logger().error(f'{writer.path}: labels not written: {error}')
+            status = writer.status
+        episode.messages, episode.dropped = status.messages, status.dropped
+        self._publisher.publish(episode)
+        if status.error:
+            self.get_logger().error(f'{labels.id}: {status.error}')
+        self.get_logger().info(
+            f'{labels.id}: {labels.outcome.name.lower()}, {status.messages} messages, '
+            f'{status.bytes_written / 1e6:.1f} MB, {status.dropped} dropped'
+        )
+        return status, episode
+
+    def _end_aborted(self, termination: str) -> None:
+        if self._writer is not None:
+            self._end(
+                replace(self._writer.labels, outcome=Outcome.ABORTED, termination=termination)
+            )
+
+    def _announce(self, *, recording: bool) -> bc_msg.Episode:
+        """Publish the episode as it is now, and put it into its bag."""
+        status, labels = self._writer.status, self._writer.labels
+        now = self.get_clock().now()
+        episode = bc_msg.Episode(
+            id=labels.id,
+            recording=recording,
+            path=str(status.path),
+            instruction=labels.instruction,
+            policy_id=labels.policy_id,
+            seed=-1 if labels.seed is None else labels.seed,
+            outcome=labels.outcome.value,
+            termination=labels.termination,
+            note=labels.note,
+            messages=status.messages,
+            dropped=status.dropped,
+        )
+        episode.header.stamp = now.to_msg()
+        episode.start = Time(nanoseconds=self._start_ns).to_msg()
+        if not recording:
+            episode.end = now.to_msg()
+        self._publisher.publish(episode)
+        self._writer.write(
+            self._episode_topic.name, serialize_message(episode), log_time_ns=now.nanoseconds
+        )
+        return episode
+
+    def _known_policy(self) -> str:
+        for topic in self._topics.topics.values():
+            if topic.type == 'bc_msgs/msg/PolicyInfo' and topic.name in self._latched:
+                return deserialize_message(
+                    self._latched[topic.name][0], bc_msg.PolicyInfo
+                ).policy_id
+        return ''
+
+    def _known_instruction(self) -> str:
+        if self._instruction_topic not in self._latched:
+            return ''
+        return deserialize_message(self._latched[self._instruction_topic][0], String).data
+
+    # Watching --------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Tell once a second how the recording goes, and once if it goes badly."""
+        if self._writer is None:
+            return
+        status = self._writer.status
+        going = status.state is WriterState.RECORDING
+        if going:
+            self._announce(recording=True)
+        if self._complained:
+            return
+        if not going:
+            self.get_logger().error(f'recording has ended: {status.error}')
+            self._complained = True
+        elif status.disk.level is not DiskLevel.OK:
+            self.get_logger().warning(
+                f'only {status.disk.free_bytes / GIGABYTE:.1f} GB are free; recording stops at '
+                f'{self.get_parameter("disk_stop_gb").value:g} GB'
+            )
+            self._complained = True
+
+    def _diagnose(self) -> tuple[bytes, str, dict[str, object]]:
+        if self._topics is None:
+            return DiagnosticStatus.OK, 'not configured', {}
+        problems = self._topics.problems()
+        if self._writer is None:
+            level = DiagnosticStatus.WARN if problems else DiagnosticStatus.OK
+            return level, '; '.join(problems) or 'ready to record', {}
+        status = self._writer.status
+        facts = {
+            'episode': self._writer.labels.id,
+            'messages': status.messages,
+            'megabytes': round(status.bytes_written / 1e6, 1),
+            'dropped': status.dropped,
+            'free gigabytes': round(status.disk.free_bytes / GIGABYTE, 1),
+            'topics without publisher': ', '.join(self._topics.missing()),
+        }
+        if status.error:
+            return DiagnosticStatus.ERROR, status.error, facts
+        if status.dropped:
+            problems.append(f'{status.dropped} messages dropped: the disk is too slow')
+        if status.disk.level is not DiskLevel.OK:
+            problems.append('little disk space is left')
+        level = DiagnosticStatus.WARN if problems else DiagnosticStatus.OK
+        return level, '; '.join(problems) or 'recording', facts
+
+    # End of the process ----------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """Go on for a moment, then close the bag."""
+        self._stopping_since = time.monotonic()
+
+    def at_rest(self) -> bool:
+        """Return True once the bag is closed."""
+        if self._writer is None:
+            return True
+        if time.monotonic() - self._stopping_since < LINGER_S:
+            return False
+        self._end_aborted('the deployment was stopped')
+        return True
+
+
+def _key_values(pairs: list[str]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition('=')
+        if not separator or not key:
+            raise RecordingError(f"label {pair!r}: expected 'key=value'")
+        labels[key] = value
+    return labels
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node(RecorderNode, args=sys.argv)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
