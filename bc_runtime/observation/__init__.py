@@ -34,6 +34,7 @@ from bc_runtime.observation.stream_buffer import (
     StreamBuffer,
     StreamCounters,
 )
+from bc_runtime.observation.streams import choose_stamp
 
 __all__ = [
     'ObservationAssembler',
@@ -48,6 +49,7 @@ __all__ = [
     'StreamCounters',
     'Sample',
     'PushResult',
+    'choose_stamp',
     'Alignment',
     'AlignMode',
     'Selection',

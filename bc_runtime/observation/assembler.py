@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import threading
 from types import MappingProxyType
-from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -23,9 +22,9 @@ from bc_runtime.observation.columns import JointReader, VectorReader
 from bc_runtime.observation.errors import UnknownStream
 from bc_runtime.observation.image_types import Picture
 from bc_runtime.observation.instruction import INSTRUCTION, InstructionSlot
-from bc_runtime.observation.observation import Observation, StreamReport
-from bc_runtime.observation.reasons import Reason
-from bc_runtime.observation.stream_buffer import Defect, PushResult, Sample, StreamCounters
+from bc_runtime.observation.observation import Observation, make_report
+from bc_runtime.observation.reasons import Reason, ReasonCode, reason
+from bc_runtime.observation.stream_buffer import Defect, PushResult, StreamCounters
 from bc_runtime.observation.streams import Stream, make_streams
 from bc_runtime.observation.tensors import Made, Selections, TensorMaker
 from bc_runtime.spec.errors import ObservationError, available
@@ -100,26 +99,25 @@ class ObservationAssembler:
         self,
         *,
         stamp_ns: int,
-        arrival_ns: int,
+        arrival_ns: int | None,
         names: Sequence[str],
         position: ArrayLike,
         velocity: ArrayLike = (),
         effort: ArrayLike = (),
-        mono_ns: int | None = None,
     ) -> PushResult:
         """Take one joint state; joints are found by name, their order may change.
 
         Args:
-            stamp_ns: Header stamp, ROS time.
-            arrival_ns: Time of arrival, ROS time; used where the robot YAML says
-                `clock: arrival`.
+            stamp_ns: ROS time: the header's stamp, or the time of receipt where the robot YAML
+                says `clock: arrival` (see `choose_stamp`).
+            arrival_ns: Time of arrival, monotonic clock, so that `assemble` can judge the age by
+                it too; None offline.
             names: Joint names; more than the policy needs are fine, fewer make every observation
                 that would use this sample invalid (MISSING_JOINT).
             position: One value per name [rad or m]; likewise velocity and effort. Only what the
                 policy needs is read, and must be finite (NOT_FINITE).
             velocity: [rad/s or m/s].
             effort: [N m or N].
-            mono_ns: Time of arrival, monotonic clock; lets `assemble` judge the age by it too.
         """
         stream = self._streams.get(JOINT_STATES)
         if stream is None:
@@ -129,16 +127,15 @@ class ObservationAssembler:
             raise TypeError(f'{stream.name} has no joint reader')
         with self._lock:
             row = reader.read(names, position, velocity, effort)
-            return _push(stream, stamp_ns, arrival_ns, mono_ns, row)
+            return _push(stream, stamp_ns, arrival_ns, row)
 
     def push_image(
         self,
         camera: str,
         *,
         stamp_ns: int,
-        arrival_ns: int,
+        arrival_ns: int | None,
         image: Picture,
-        mono_ns: int | None = None,
     ) -> PushResult:
         """Take one picture, undecoded; its data must not be changed afterwards.
 
@@ -147,18 +144,23 @@ class ObservationAssembler:
         """
         stream = self._stream(camera_stream(camera))
         with self._lock:
-            return _push(stream, stamp_ns, arrival_ns, mono_ns, image)
+            return _push(stream, stamp_ns, arrival_ns, image)
 
     def push_vector(
         self,
         stream: str,
         *,
         stamp_ns: int,
-        arrival_ns: int,
-        values: Mapping[str, float],
-        mono_ns: int | None = None,
+        arrival_ns: int | None,
+        values: Mapping[str, float] | Sequence[float],
     ) -> PushResult:
-        """Take one message of a vector stream as field name -> value.
+        """Take one message of a vector stream.
+
+        Args:
+            stream: Name in the robot YAML.
+            stamp_ns: As for joint states; likewise arrival_ns.
+            arrival_ns: Monotonic clock, None offline.
+            values: By field name, or one per field in the order of the robot YAML.
 
         Raises:
             UnknownStream: the policy does not use this stream.
@@ -168,7 +170,7 @@ class ObservationAssembler:
             raise TypeError(f'{found.name} has no vector reader')
         row = found.reader.read(values)
         with self._lock:
-            return _push(found, stamp_ns, arrival_ns, mono_ns, row)
+            return _push(found, stamp_ns, arrival_ns, row)
 
     def set_instruction(self, text: str) -> None:
         """Take an instruction; an empty one clears it.
@@ -202,15 +204,11 @@ class ObservationAssembler:
         joints are interpolated to it. It never runs backwards while stamps advance.
         """
         with self._lock:
-            bound: int | None = None
-            for stream in self._streams.values():
-                newest = stream.buffer.newest
-                if newest is None:
-                    return None
-                end = newest.stamp_ns + stream.alignment.reach_ns
-                bound = end if bound is None else min(bound, end)
-            if bound is None:
+            ends = [stream.reach() for stream in self._streams.values()]
+            known = [end for end in ends if end is not None]
+            if not known or len(known) < len(ends):
                 return None
+            bound = min(known)
             stamps = [s.buffer.stamp_at_or_before(bound) for s in self._anchors()]
             return max((stamp for stamp in stamps if stamp is not None), default=bound)
 
@@ -221,9 +219,8 @@ class ObservationAssembler:
 
         Args:
             t_ns: ROS time, usually `reference_time()`; if that is None, now, to get the reasons.
-            now_ns: ROS time now, for the age of samples; without it ages count from `t_ns`.
-            now_mono_ns: Monotonic time now; with it, the age of samples that were pushed with
-                `mono_ns` is judged by arrival as well.
+            now_ns: ROS time now; with it, streams and observation are judged by their stamps.
+            now_mono_ns: Monotonic time now; with it, streams are judged by their arrival.
 
         Returns:
             An observation that is valid, or says why it is not. Nothing is filled in.
@@ -234,37 +231,28 @@ class ObservationAssembler:
                 chosen = {name: s.select(times) for name, s in self._streams.items()}
                 newest = {name: s.buffer.newest for name, s in self._streams.items()}
                 words, instruction, complaint = self._instruction.read()
-            reasons = [
-                found
-                for name, stream in self._streams.items()
-                if (found := _complaint(stream, chosen[name], now_ns, now_mono_ns)) is not None
-            ]
+                reasons = self._complaints(t_ns, chosen, now_ns, now_mono_ns)
             if complaint is not None:
                 reasons.append(complaint)
             made = Made()
+            good = {name: s for name, s in chosen.items() if not isinstance(s, Reason)}
             if not reasons:
-                good = {name: s for name, s in chosen.items() if not isinstance(s, Reason)}
                 made = self._maker.make(good)
+                made.tensors.update(instruction)
                 reasons = made.reasons
-            tensors = {**made.tensors, **instruction} if not reasons else {}
-            complaints = [*reasons, *made.warnings]
+            tensors = {} if reasons else made.tensors
             reports = [
-                _report(
+                make_report(
                     name,
-                    chosen[name],
+                    good.get(name),
                     newest[name],
                     t_ns if now_ns is None else now_ns,
-                    complaints,
+                    [*reasons, *made.warnings],
                 )
                 for name in self._streams
             ]
-            if INSTRUCTION in self.streams:
-                code = '' if complaint is None else complaint.code.value
-                reports.append(
-                    StreamReport(
-                        name=INSTRUCTION, stamp_ns=None, age_ns=None, skew_ns=None, reason=code
-                    )
-                )
+            if complaint is not None or instruction:
+                reports.append(make_report(INSTRUCTION, None, None, 0, reasons))
             return Observation(
                 stamp_ns=t_ns,
                 tensors=MappingProxyType(
@@ -275,7 +263,7 @@ class ObservationAssembler:
                 warnings=tuple(made.warnings),
                 streams=tuple(reports),
                 instruction=words,
-                anchor=MappingProxyType(made.anchor if not reasons else {}),
+                anchor=MappingProxyType({} if reasons else made.anchor),
             )
 
     def counters(self) -> dict[str, StreamCounters]:
@@ -300,49 +288,48 @@ class ObservationAssembler:
         times = history_times(t_ns, self.spec.n_obs_steps, self.spec.control_hz)
         if not self._repeat_first:
             return times
-        first = self._episode_ns
-        for stream in self._streams.values():
-            oldest = stream.buffer.oldest
-            if oldest is not None:
-                first = oldest.stamp_ns if first is None else max(first, oldest.stamp_ns)
-        if first is None:
+        starts = [s.buffer.first_stamp_ns for s in self._streams.values()]
+        starts.append(self._episode_ns)
+        known = [start for start in starts if start is not None]
+        if not known:
             return times
-        return tuple(max(each, min(first, t_ns)) for each in times)
+        first = min(max(known), t_ns)
+        return tuple(max(each, first) for each in times)
+
+    def _complaints(
+        self,
+        t_ns: int,
+        chosen: Mapping[str, Selections | Reason],
+        now_ns: int | None,
+        now_mono_ns: int | None,
+    ) -> list[Reason]:
+        reasons = []
+        for name, stream in self._streams.items():
+            selections = chosen[name]
+            found = stream.judge_clocks(now_ns, now_mono_ns)
+            if found is None and isinstance(selections, Reason):
+                found = selections
+            elif found is None and not isinstance(selections, Reason):
+                found = stream.judge_content(selections[-1])
+            if found is not None:
+                reasons.append(found)
+        # A time that some stream has not reached yet is no fault while another stream is at fault.
+        faults = [each for each in reasons if each.code is not ReasonCode.NOT_YET]
+        if faults or reasons or now_ns is None or not self._streams:
+            return faults or reasons
+        limit_ns = round(self.robot.tolerances.max_observation_age_s * 1e9)
+        if now_ns - t_ns > limit_ns:
+            slowest = min(self._streams.values(), key=lambda s: s.reach() or t_ns)
+            facts = (
+                f'the observation is {(now_ns - t_ns) / 1e6:.1f} ms old because of this stream, '
+                f'allowed are {limit_ns / 1e6:.1f} ms'
+            )
+            return [reason(ReasonCode.STALE, slowest.name, facts)]
+        return []
 
 
-def _push(
-    stream: Stream, stamp_ns: int, arrival_ns: int, mono_ns: int | None, payload: object
-) -> PushResult:
-    result = stream.buffer.push(stamp_ns, arrival_ns, payload, mono_ns=mono_ns)
+def _push(stream: Stream, stamp_ns: int, arrival_ns: int | None, payload: object) -> PushResult:
+    result = stream.buffer.push(stamp_ns, arrival_ns, payload)
     if isinstance(payload, Defect) and result is PushResult.ACCEPTED:
         return PushResult(payload.code.value)
     return result
-
-
-def _complaint(
-    stream: Stream,
-    chosen: Selections | Reason,
-    now_ns: int | None,
-    now_mono_ns: int | None,
-) -> Reason | None:
-    if isinstance(chosen, Reason):
-        return chosen
-    return stream.judge(chosen[-1], now_ns, now_mono_ns)
-
-
-def _report(
-    name: str,
-    chosen: Selections | Reason,
-    newest: Sample[Any] | None,
-    now_ns: int,
-    complaints: Sequence[Reason],
-) -> StreamReport:
-    used = newest if isinstance(chosen, Reason) else chosen[-1].newest
-    code = next((c.code.value for c in complaints if c.stream == name), '')
-    return StreamReport(
-        name=name,
-        stamp_ns=None if used is None else used.stamp_ns,
-        age_ns=None if used is None else now_ns - used.stamp_ns,
-        skew_ns=None if isinstance(chosen, Reason) else max(s.skew_ns for s in chosen),
-        reason=code,
-    )

@@ -100,13 +100,33 @@ class JointReader:
 
 
 class VectorReader:
-    """Picks columns out of the named fields of a vector stream."""
+    """Picks columns out of the named fields of a vector stream.
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    Args:
+        columns: What the policy needs.
+        fields: What the robot YAML gives, in its order.
+    """
+
+    def __init__(self, columns: Sequence[str], *, fields: Sequence[str]) -> None:
         self.columns = tuple(columns)
+        self._fields = tuple(fields)
 
-    def read(self, values: Mapping[str, float]) -> Row | Defect:
-        """Return the columns (n,), or why the message cannot be used."""
+    def read(self, values: Mapping[str, float] | Sequence[float]) -> Row | Defect:
+        """Return the columns (n,), or why the message cannot be used.
+
+        Args:
+            values: By field name, or one per field in the order of the robot YAML.
+        """
+        if not isinstance(values, Mapping):
+            if len(values) != len(self._fields):
+                return Defect(
+                    code=ReasonCode.MISSING_FIELD,
+                    text=(
+                        f'expected {len(self._fields)} values ({", ".join(self._fields)}), '
+                        f'got {len(values)}'
+                    ),
+                )
+            values = dict(zip(self._fields, values, strict=True))
         missing = [name for name in self.columns if name not in values]
         if missing:
             return Defect(

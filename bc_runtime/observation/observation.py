@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bc_runtime.observation.alignment import Selection
 from bc_runtime.observation.reasons import Reason
+from bc_runtime.observation.stream_buffer import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,32 @@ class StreamReport:
     age_ns: int | None
     skew_ns: int | None
     reason: str
+
+
+def make_report(
+    name: str,
+    selections: Sequence[Selection[Sample[Any]]] | None,
+    newest: Sample[Any] | None,
+    now_ns: int,
+    complaints: Sequence[Reason],
+) -> StreamReport:
+    """Return the report of a stream.
+
+    Args:
+        name: The stream.
+        selections: What was chosen, oldest first; None if the stream could not serve.
+        newest: The newest sample that there is.
+        now_ns: ROS time that ages count to.
+        complaints: Reasons and warnings of all streams.
+    """
+    used = newest if selections is None else selections[-1].newest
+    return StreamReport(
+        name=name,
+        stamp_ns=None if used is None else used.stamp_ns,
+        age_ns=None if used is None else now_ns - used.stamp_ns,
+        skew_ns=None if selections is None else max(s.skew_ns for s in selections),
+        reason=next((c.code.value for c in complaints if c.stream == name), ''),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,15 +49,15 @@ class Sample(Generic[T]):
     """One sample.
 
     Attributes:
-        stamp_ns: ROS time of the physical event: header stamp or arrival, minus the latency.
-        mono_ns: Monotonic time of arrival, if the caller gave it.
+        stamp_ns: ROS time of the physical event: the stamp that was pushed, minus the latency.
+        arrival_ns: Monotonic time of arrival; None offline.
         sequence: Counts accepted samples of the stream, from 1; never used twice.
         unchanged_ns: For how long the payload has been the same, by stamps; 0 if it just changed.
         payload: As it arrived, undecoded; a `Defect` if it must not be used.
     """
 
     stamp_ns: int
-    mono_ns: int | None
+    arrival_ns: int | None
     sequence: int
     unchanged_ns: int
     payload: T | Defect
@@ -83,11 +83,14 @@ class StreamCounters:
 class StreamBuffer(Generic[T]):
     """A ring of samples, ordered by stamp. Not thread-safe: its owner has the lock.
 
+    Attributes:
+        counters: What became of all samples.
+        first_stamp_ns: Stamp of the first sample since the start or `clear`, kept or not.
+
     Args:
         horizon_ns: Samples older than the newest one by more than this are forgotten, except the
             last of them (so that `last_before` can be answered over the whole horizon).
         latency_ns: Measured time from the physical event to the stamp; subtracted.
-        use_arrival: Take the time of arrival as stamp instead of the header's.
         same: Tells whether two payloads are identical; without it, `unchanged_ns` stays 0.
         capacity: Hard bound on the number of samples, whatever the stamps say.
     """
@@ -97,18 +100,17 @@ class StreamBuffer(Generic[T]):
         *,
         horizon_ns: int,
         latency_ns: int = 0,
-        use_arrival: bool = False,
         same: Callable[[T, T], bool] | None = None,
         capacity: int = 4096,
     ) -> None:
         self._horizon_ns = horizon_ns
         self._latency_ns = latency_ns
-        self._use_arrival = use_arrival
         self._same = same
         self._capacity = capacity
         self._stamps: list[int] = []
         self._samples: list[Sample[T]] = []
         self._sequence = 0
+        self.first_stamp_ns: int | None = None
         self._late_ns: int | None = None
         self._late_count = 0
         self.counters = StreamCounters()
@@ -121,11 +123,6 @@ class StreamBuffer(Generic[T]):
         """The sample with the greatest stamp."""
         return self._samples[-1] if self._samples else None
 
-    @property
-    def oldest(self) -> Sample[T] | None:
-        """The sample with the smallest stamp that is still kept."""
-        return self._samples[0] if self._samples else None
-
     def stamp_at_or_before(self, t_ns: int) -> int | None:
         """Return the greatest stamp that is not after `t_ns`."""
         index = bisect_right(self._stamps, t_ns)
@@ -135,25 +132,18 @@ class StreamBuffer(Generic[T]):
         """Forget all samples; the counters stay."""
         self._stamps.clear()
         self._samples.clear()
+        self.first_stamp_ns = None
         self._late_ns, self._late_count = None, 0
 
-    def push(
-        self,
-        stamp_ns: int,
-        arrival_ns: int,
-        payload: T | Defect,
-        *,
-        mono_ns: int | None = None,
-    ) -> PushResult:
+    def push(self, stamp_ns: int, arrival_ns: int | None, payload: T | Defect) -> PushResult:
         """Add a sample; drop and count it if its stamp is not newer than all before it.
 
         Args:
-            stamp_ns: Header stamp, ROS time.
-            arrival_ns: Time of arrival, ROS time.
+            stamp_ns: ROS time (see `choose_stamp`).
+            arrival_ns: Time of arrival on the monotonic clock; None offline.
             payload: Kept as it is; must not be changed by the caller afterwards.
-            mono_ns: Time of arrival on the monotonic clock.
         """
-        stamp = (arrival_ns if self._use_arrival else stamp_ns) - self._latency_ns
+        stamp = stamp_ns - self._latency_ns
         result = PushResult.ACCEPTED
         if self._stamps and stamp <= self._stamps[-1]:
             if stamp == self._stamps[-1] or self._has(stamp):
@@ -166,7 +156,7 @@ class StreamBuffer(Generic[T]):
             self.counters.clock_stepped_back += 1
             result = PushResult.CLOCK_STEPPED_BACK
         self._late_ns, self._late_count = None, 0
-        self._append(stamp, mono_ns, payload)
+        self._append(stamp, arrival_ns, payload)
         return result
 
     def select(self, t_ns: int, alignment: Alignment) -> Selection[Sample[T]] | Unserved:
@@ -190,15 +180,17 @@ class StreamBuffer(Generic[T]):
         self._late_ns = stamp
         return self._late_count >= STEPPED_BACK_AFTER
 
-    def _append(self, stamp: int, mono_ns: int | None, payload: T | Defect) -> None:
+    def _append(self, stamp: int, arrival_ns: int | None, payload: T | Defect) -> None:
         self._sequence += 1
         sample = Sample(
             stamp_ns=stamp,
-            mono_ns=mono_ns,
+            arrival_ns=arrival_ns,
             sequence=self._sequence,
             unchanged_ns=self._unchanged(stamp, payload),
             payload=payload,
         )
+        if self.first_stamp_ns is None:
+            self.first_stamp_ns = stamp
         self._stamps.append(stamp)
         self._samples.append(sample)
         self.counters.accepted += 1

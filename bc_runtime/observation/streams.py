@@ -24,6 +24,7 @@ from bc_runtime.observation.content import same_picture
 from bc_runtime.observation.image_types import Picture
 from bc_runtime.observation.reasons import Reason, ReasonCode, reason
 from bc_runtime.observation.stream_buffer import Defect, Sample, StreamBuffer
+from bc_runtime.spec.errors import ObservationError
 from bc_runtime.spec.policy_spec import PolicySpec
 from bc_runtime.spec.robot_config import RobotConfig, StreamConfig
 
@@ -61,6 +62,11 @@ class Stream:
         """The columns of its rows, in order; empty for cameras."""
         return () if self.reader is None else self.reader.columns
 
+    def reach(self) -> int | None:
+        """Return the last time at which the stream can be served [ns]; None without a sample."""
+        newest = self.buffer.newest
+        return None if newest is None else newest.stamp_ns + self.alignment.reach_ns
+
     def select(self, times_ns: Sequence[int]) -> list[Selection[Sample[Any]]] | Reason:
         """Return one selection per wanted time, oldest first, or why there is none."""
         selections = []
@@ -79,22 +85,26 @@ class Stream:
             selections.append(found)
         return selections
 
-    def judge(
-        self, selection: Selection[Sample[Any]], now_ns: int | None, now_mono_ns: int | None
-    ) -> Reason | None:
-        """Return what is wrong with the newest sample used, by the clocks and by its content."""
-        sample, limit = selection.newest, self.alignment.max_age_ns
+    def judge_clocks(self, now_ns: int | None, now_mono_ns: int | None) -> Reason | None:
+        """Return whether the newest sample is too old, by its stamp or its arrival, or too new.
+
+        The newest sample is judged, not the chosen one: a healthy stream is not to blame for an
+        observation that another stream holds back.
+        """
+        sample, limit = self.buffer.newest, self.alignment.max_age_ns
+        if sample is None:
+            return None
         ages = []
         if now_ns is not None:
             ages.append((now_ns - sample.stamp_ns, 'by its stamp'))
-        if now_mono_ns is not None and sample.mono_ns is not None:
-            ages.append((now_mono_ns - sample.mono_ns, 'by its arrival'))
+        if now_mono_ns is not None and sample.arrival_ns is not None:
+            ages.append((now_mono_ns - sample.arrival_ns, 'by its arrival'))
         for age_ns, clock in ages:
             if age_ns > limit:
                 return reason(
                     ReasonCode.STALE,
                     self.name,
-                    f'its sample is {age_ns / 1e6:.1f} ms old {clock}, '
+                    f'its newest sample is {age_ns / 1e6:.1f} ms old {clock}, '
                     f'allowed are {limit / 1e6:.1f} ms',
                 )
         if now_ns is not None and sample.stamp_ns - now_ns > self.alignment.max_skew_ns:
@@ -103,6 +113,11 @@ class Stream:
                 self.name,
                 f'its stamp is {(sample.stamp_ns - now_ns) / 1e6:.1f} ms ahead of now',
             )
+        return None
+
+    def judge_content(self, selection: Selection[Sample[Any]]) -> Reason | None:
+        """Return whether the chosen sample is frozen."""
+        sample = selection.newest
         if self.frozen_ns and sample.unchanged_ns > self.frozen_ns:
             return reason(
                 ReasonCode.FROZEN,
@@ -161,7 +176,6 @@ def make_streams(
             # The wanted time lags behind a stream by as much as the slowest stream may be old.
             horizon_ns=horizon_ns or history_ns + max_age_ns + max_skew_ns + _slowest_ns(robot),
             latency_ns=_ns(config.latency_s),
-            use_arrival=config.clock == 'arrival',
             same=_same if reader is None and frozen_s > 0.0 else None,
         )
         default = Alignment(
@@ -208,7 +222,7 @@ def make_streams(
             vector,
             AlignMode.LAST_BEFORE,
             grace_ns=_ns(vector.max_skew_s),
-            reader=VectorReader(tuple(names)),
+            reader=VectorReader(tuple(names), fields=tuple(vector.fields)),
         )
     return streams
 
@@ -222,6 +236,27 @@ def joint_columns(spec: PolicySpec, robot: RobotConfig) -> tuple[JointColumn, ..
     ]
     wanted += [JointColumn(quantity='position', joint=j) for j in anchor_joints(spec, robot)]
     return tuple(dict.fromkeys(wanted))
+
+
+def choose_stamp(config: StreamConfig, *, header_ns: int | None, received_ns: int) -> int:
+    """Return the stamp to push, as `clock` of the stream in the robot YAML says.
+
+    Args:
+        config: The stream.
+        header_ns: Stamp in the message's header, ROS time; None if its type has no header.
+        received_ns: ROS time when the message was received.
+
+    Raises:
+        ObservationError: the clock is `header`, and the message has none.
+    """
+    if config.clock == 'arrival':
+        return received_ns
+    if header_ns is None:
+        raise ObservationError(
+            f'the messages on {config.topic!r} have no header: '
+            'set `clock: arrival` for this stream in the robot YAML'
+        )
+    return header_ns
 
 
 def _slowest_ns(robot: RobotConfig) -> int:
