@@ -17,6 +17,9 @@ from bc_runtime.spec.errors import ConfigError, available, did_you_mean
 T = TypeVar('T')
 _MISSING: Any = object()
 
+#: Elements of the largest tensor that a spec may ask for (400 MB of float32).
+MAX_ELEMENTS = 100_000_000
+
 
 class Fields:
     """A mapping being read; call `done()` at the end to refuse unknown keys.
@@ -41,6 +44,9 @@ class Fields:
         self.error = error
         if not isinstance(value, Mapping):
             raise self.fail('', f'expected a mapping, got {_describe(value)}')
+        for key in value:
+            if not isinstance(key, str):
+                raise self.fail('', f'expected keys of text, got {_describe(key)}; quote it')
         self._value: Mapping[str, object] = value
         self._seen: dict[str, None] = {}
 
@@ -66,14 +72,22 @@ class Fields:
         return self._value.get(key) is not None
 
     def text(
-        self, key: str, default: Any = _MISSING, *, choices: Sequence[str] | None = None
+        self,
+        key: str,
+        default: Any = _MISSING,
+        *,
+        choices: Sequence[str] | None = None,
+        filled: bool = False,
     ) -> str:
-        """Return a string, optionally one of `choices`."""
+        """Return a string, optionally one of `choices`, or at least not an empty one."""
         value = self._take(key, default)
         if not isinstance(value, str):
             if value is default:
                 return value  # type: ignore[no-any-return]
-            raise self.fail(key, f'expected text, got {_describe(value)}')
+            hint = '; quote it' if isinstance(value, (bool, int, float)) else ''
+            raise self.fail(key, f'expected text, got {_describe(value)}{hint}')
+        if filled and not value.strip():
+            raise self.fail(key, f'expected a name, got {value!r}')
         if choices is not None and value not in choices:
             hint = did_you_mean(value, choices)
             raise self.fail(key, f'expected one of {available(choices)}; got {value!r}.{hint}')
@@ -92,11 +106,7 @@ class Fields:
         value = self._take(key, default)
         if value is default and not isinstance(value, (int, float)):
             return value  # type: ignore[no-any-return]
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self.fail(key, f'expected a number, got {_describe(value)}')
-        number = float(value)
-        if not math.isfinite(number):
-            raise self.fail(key, f'expected a finite number, got {number}')
+        number = self._finite(key, value)
         if above is not None and number <= above:
             raise self.fail(key, f'expected a number above {above:g}, got {number:g}')
         if minimum is not None and number < minimum:
@@ -105,8 +115,15 @@ class Fields:
             raise self.fail(key, f'expected at most {maximum:g}, got {number:g}')
         return number
 
-    def integer(self, key: str, default: Any = _MISSING, *, minimum: int | None = None) -> int:
-        """Return an integer of at least `minimum`."""
+    def integer(
+        self,
+        key: str,
+        default: Any = _MISSING,
+        *,
+        minimum: int | None = None,
+        maximum: int | None = None,
+    ) -> int:
+        """Return an integer within the given bounds."""
         value = self._take(key, default)
         if value is default and not isinstance(value, int):
             return value  # type: ignore[no-any-return]
@@ -114,6 +131,8 @@ class Fields:
             raise self.fail(key, f'expected a whole number, got {_describe(value)}')
         if minimum is not None and value < minimum:
             raise self.fail(key, f'expected at least {minimum}, got {value}')
+        if maximum is not None and value > maximum:
+            raise self.fail(key, f'expected at most {maximum}, got {value}')
         return value
 
     def flag(self, key: str, default: Any = _MISSING) -> bool:
@@ -151,14 +170,21 @@ class Fields:
         values = self.sequence(key, default)
         result = []
         for i, value in enumerate(values):
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise self.fail(f'{key}[{i}]', f'expected a number, got {_describe(value)}')
-            if not math.isfinite(value):
-                raise self.fail(f'{key}[{i}]', f'expected a finite number, got {value}')
-            result.append(float(value))
+            result.append(self._finite(f'{key}[{i}]', value))
         if length is not None and len(result) != length:
             raise self.fail(key, f'expected {length} numbers, got {len(result)}')
         return tuple(result)
+
+    def _finite(self, key: str, value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.fail(key, f'expected a number, got {_describe(value)}{_number_hint(value)}')
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise self.fail(key, f'expected a finite number, got {_describe(value)}')
+        return number
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Return a list of positive integers."""
@@ -168,7 +194,10 @@ class Fields:
                 raise self.fail(
                     f'{key}[{i}]', f'expected a positive whole number, got {_describe(value)}'
                 )
-        return tuple(int(value) for value in values if isinstance(value, int))
+        shape = tuple(int(value) for value in values if isinstance(value, int))
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise self.fail(key, f'expected at most {MAX_ELEMENTS} elements, got {list(shape)}')
+        return shape
 
     def section(self, key: str, default: Any = _MISSING) -> Fields:
         """Return a nested mapping as a reader of its own."""
@@ -218,6 +247,21 @@ class Fields:
 
     def _child(self, value: object, path: str) -> Fields:
         return Fields(value, source=self.source, path=path, error=self.error)
+
+
+def _number_hint(value: object) -> str:
+    # YAML 1.1 reads 1e-4 as text, because the dot is missing.
+    if not isinstance(value, str):
+        return ''
+    try:
+        number = float(value)
+    except ValueError:
+        return ''
+    return (
+        f'; write {number!r} without quotes'
+        if 'e' not in repr(number)
+        else (f'; write {number:.1e} without quotes')
+    )
 
 
 def _describe(value: object) -> str:

@@ -209,7 +209,7 @@ PolicyInput = (
 def _read_state(f: Fields) -> StateInput:
     joints = f.texts('joints')
     return StateInput(
-        name=f.text('name'),
+        name=f.text('name', filled=True),
         shape=f.shape('shape'),
         joints=joints,
         quantity=f.text('quantity', 'position', choices=('position', 'velocity', 'effort')),
@@ -220,7 +220,7 @@ def _read_state(f: Fields) -> StateInput:
 def _read_vector(f: Fields) -> VectorInput:
     names = f.texts('names')
     return VectorInput(
-        name=f.text('name'),
+        name=f.text('name', filled=True),
         shape=f.shape('shape'),
         stream=f.text('stream'),
         names=names,
@@ -231,20 +231,31 @@ def _read_vector(f: Fields) -> VectorInput:
 def _read_resize(f: Fields) -> ResizeRule:
     crop: tuple[int, int, int, int] | None = None
     if f.has('crop'):
-        top, left, height, width = (int(v) for v in f.numbers('crop', length=4))
-        crop = (top, left, height, width)
+        top, left, height, width = f.numbers('crop', length=4)
+        whole = all(value.is_integer() for value in (top, left, height, width))
+        if not whole or min(top, left) < 0 or min(height, width) < 1:
+            raise f.fail(
+                'crop',
+                'expected [top, left, height, width] in whole pixels, the size at least 1, '
+                f'got [{top:g}, {left:g}, {height:g}, {width:g}]',
+            )
+        crop = (int(top), int(left), int(height), int(width))
     return ResizeRule(
         mode=f.text('mode', choices=('stretch', 'letterbox', 'center_crop', 'none')),
         interpolation=f.text('interpolation', choices=('area', 'linear', 'nearest', 'cubic')),
-        pad_value=f.integer('pad_value', 0, minimum=0),
+        pad_value=f.integer('pad_value', 0, minimum=0, maximum=255),
         crop=crop,
     )
 
 
 def _read_image(f: Fields) -> ImageInput:
     low, high = f.numbers('value_range', (0.0, 255.0), length=2)
+    if low >= high:
+        raise f.fail(
+            'value_range', f'expected [low, high] with low < high, got [{low:g}, {high:g}]'
+        )
     return ImageInput(
-        name=f.text('name'),
+        name=f.text('name', filled=True),
         shape=f.shape('shape'),
         camera=f.text('camera'),
         height=f.integer('height', minimum=1),
@@ -257,32 +268,42 @@ def _read_image(f: Fields) -> ImageInput:
     )
 
 
+#: Element types that each form of the instruction may have; the first is the default.
+_INSTRUCTION_TYPES = {
+    InputKind.TEXT: ('utf8',),
+    InputKind.TOKENS: ('int64', 'int32', 'float32'),
+    InputKind.EMBEDDING: ('float32',),
+}
+
+
 def _read_instruction(f: Fields) -> InstructionInput:
     kind = InputKind(f.text('kind'))
     shape = f.shape('shape')
+    if not shape or shape[0] != 1:
+        raise f.fail('shape', f'expected a batch dimension of 1 first, got {list(shape)}')
+    types = _INSTRUCTION_TYPES[kind]
+    dtype = f.text('dtype', types[0], choices=types)
     table: dict[str, tuple[float, ...]] = {}
     if kind is not InputKind.TEXT:
         rows = f.section('table')
         for words in rows.names():
             table[words] = rows.numbers(words, length=math.prod(shape[1:]))
+            if dtype != 'float32' and any(value % 1 for value in table[words]):
+                raise rows.fail(words, f'expected whole numbers for {dtype}')
         if not table:
             raise f.fail('table', 'expected at least one instruction, got an empty table')
     return InstructionInput(
         kind=kind,
-        name=f.text('name'),
+        name=f.text('name', filled=True),
         shape=shape,
-        dtype=f.text(
-            'dtype',
-            {'text': 'utf8', 'tokens': 'int64', 'embedding': 'float32'}[kind],
-            choices=('utf8', 'int64', 'int32', 'float32'),
-        ),
+        dtype=dtype,
         table=MappingProxyType(table),
     )
 
 
 def _read_noise(f: Fields) -> NoiseInput:
     return NoiseInput(
-        name=f.text('name'),
+        name=f.text('name', filled=True),
         shape=f.shape('shape'),
         distribution=f.text('distribution', choices=('normal', 'uniform', 'exponential')),
     )
@@ -290,7 +311,7 @@ def _read_noise(f: Fields) -> NoiseInput:
 
 def _read_recurrent(f: Fields) -> RecurrentInput:
     return RecurrentInput(
-        name=f.text('name'),
+        name=f.text('name', filled=True),
         shape=f.shape('shape'),
         dtype=f.text('dtype', 'float32', choices=('float32', 'int64', 'int32')),
         output=f.text('output'),
@@ -300,11 +321,12 @@ def _read_recurrent(f: Fields) -> RecurrentInput:
 
 def _read_prefix(f: Fields) -> PrefixInput:
     role = f.text('role', choices=('actions', 'delay', 'weights'))
+    types = ('int64', 'int32') if role == 'delay' else ('float32',)
     return PrefixInput(
-        name=f.text('name'),
+        name=f.text('name', filled=True),
         shape=f.shape('shape'),
         role=role,
-        dtype=f.text('dtype', 'int64' if role == 'delay' else 'float32'),
+        dtype=f.text('dtype', types[0], choices=types),
     )
 
 

@@ -15,21 +15,22 @@ import json
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
 from bc_runtime.spec.actions import ActionGroup, ActionKind, Reference, read_action_group
-from bc_runtime.spec.errors import SpecError
+from bc_runtime.spec.errors import SpecError, available, did_you_mean
 from bc_runtime.spec.fields import Fields
 from bc_runtime.spec.inputs import (
     ImageInput,
     InstructionInput,
     PolicyInput,
     StateInput,
+    VectorInput,
     read_input,
 )
+from bc_runtime.spec.text_formats import TextFormatError, parse_json, parse_yaml
 
 SCHEMA_VERSION = 1
 METADATA_KEY = 'bc_policy'
+MAX_FILE_BYTES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +142,15 @@ class PolicySpec:
         return spec_to_dict(self)
 
     def to_json(self) -> str:
-        """Return the JSON text that goes into the ONNX metadata."""
-        return json.dumps(self.to_dict(), allow_nan=False)
+        """Return the JSON text that goes into the ONNX metadata.
+
+        Raises:
+            SpecError: `source` holds something that JSON has no form for.
+        """
+        try:
+            return json.dumps(self.to_dict(), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise SpecError(f'cannot be written as JSON: {error}', path='source') from None
 
     @classmethod
     def from_dict(cls, value: object, *, source: str = 'policy spec') -> PolicySpec:
@@ -157,18 +165,22 @@ class PolicySpec:
     def from_json(cls, text: str, *, source: str = 'policy spec') -> PolicySpec:
         """Read and validate JSON text; see `from_dict`."""
         try:
-            value = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise SpecError(f'not valid JSON: {error}', source=source) from None
+            value = parse_json(text)
+        except TextFormatError as error:
+            raise SpecError(str(error), source=source) from None
         return cls.from_dict(value, source=source)
 
     @classmethod
     def from_yaml_file(cls, path: Path) -> PolicySpec:
         """Read a side file; see `from_dict`."""
         try:
-            value = yaml.safe_load(path.read_text(encoding='utf-8'))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise SpecError('file is larger than 10 MB', source=str(path))
+            value = parse_yaml(path.read_text(encoding='utf-8'))
+        except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f'cannot be read: {error}', source=str(path)) from None
+        except TextFormatError as error:
+            raise SpecError(str(error), source=str(path)) from None
         return cls.from_dict(value, source=str(path))
 
 
@@ -203,11 +215,11 @@ def _read(f: Fields) -> PolicySpec:
         raise f.fail('output.groups', 'expected at least one group, got an empty list')
     dimensions = sum(len(group.names) for group in actions)
     spec = PolicySpec(
-        name=f.text('name'),
+        name=f.text('name', filled=True),
         version=f.text('version', '0'),
         family=f.text('family'),
         license=f.text('license', ''),
-        control_hz=f.number('control_hz', above=0.0, maximum=1000.0),
+        control_hz=f.number('control_hz', minimum=0.01, maximum=1000.0),
         n_obs_steps=n_obs_steps,
         chunk_size=chunk_size,
         n_action_steps=n_action_steps,
@@ -215,7 +227,7 @@ def _read(f: Fields) -> PolicySpec:
         inputs=inputs,
         output=output_name,
         actions=actions,
-        training_ranges=_read_ranges(f),
+        training_ranges=_read_ranges(f, _range_names(inputs, actions)),
         self_test=(
             _read_self_test(f.section('self_test'), chunk_size * dimensions)
             if f.has('self_test')
@@ -227,9 +239,25 @@ def _read(f: Fields) -> PolicySpec:
     return spec
 
 
-def _read_ranges(f: Fields) -> Mapping[str, TrainingRange]:
+def _range_names(inputs: Sequence[PolicyInput], actions: Sequence[ActionGroup]) -> tuple[str, ...]:
+    states = {
+        f'state.{name}'
+        for item in inputs
+        if isinstance(item, (StateInput, VectorInput))
+        for name in (item.joints if isinstance(item, StateInput) else item.names)
+    }
+    return (*sorted(states), *(f'action.{name}' for group in actions for name in group.names))
+
+
+def _read_ranges(f: Fields, known: Sequence[str]) -> Mapping[str, TrainingRange]:
     ranges = {}
     for name, section in f.named_sections('training_ranges', {}):
+        if name not in known:
+            raise section.fail(
+                '',
+                'belongs to no input or action of this policy; expected one of '
+                f'{available(known)}.{did_you_mean(name, known)}',
+            )
         low, high = section.number('min'), section.number('max')
         if low > high:
             raise section.fail('min', f'expected at most max ({high:g}), got {low:g}')
@@ -256,4 +284,4 @@ def _read_self_test(f: Fields, count: int) -> SelfTest:
 def _refuse_repeats(f: Fields, key: str, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise f.fail(key, f'expected unique names; given more than once: {", ".join(twice)}')
+        raise f.fail(key, f'expected unique names; given more than once: {available(twice)}')

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
 from bc_runtime.spec.errors import RobotConfigError, available
 from bc_runtime.spec.fields import Fields
+from bc_runtime.spec.text_formats import TextFormatError, parse_yaml
 
 SCHEMA_VERSION = 1
 MAX_FILE_BYTES = 1_000_000
@@ -197,9 +196,9 @@ class RobotConfig:
     def from_yaml(cls, text: str, *, source: str = 'robot YAML') -> RobotConfig:
         """Read and validate YAML text; see `from_file`."""
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RobotConfigError(f'not valid YAML: {error}', source=source) from None
+            value = parse_yaml(text)
+        except TextFormatError as error:
+            raise RobotConfigError(str(error), source=source) from None
         return _read(Fields(value, source=source, error=RobotConfigError))
 
 
@@ -217,7 +216,7 @@ def _read(f: Fields) -> RobotConfig:
     if twice:
         raise f.fail('joints', f'expected unique names; given more than once: {available(twice)}')
     config = RobotConfig(
-        name=f.text('name'),
+        name=f.text('name', filled=True),
         source=f.source,
         joints=joints,
         joint_states=f.build('joint_states', lambda s: _read_stream(s, max_age_s=0.1)),
@@ -252,7 +251,7 @@ def _read_joint(f: Fields) -> JointConfig:
             )
     acceleration = f.number('acceleration', above=0.0)
     joint = JointConfig(
-        name=f.text('name'),
+        name=f.text('name', filled=True),
         unit=unit,
         lower=lower,
         upper=upper,
@@ -272,7 +271,7 @@ def _read_joint(f: Fields) -> JointConfig:
 
 def _read_stream(f: Fields, *, max_age_s: float) -> StreamConfig:
     return StreamConfig(
-        topic=f.text('topic'),
+        topic=f.text('topic', filled=True),
         latency_s=f.number('latency_s', 0.0, minimum=0.0),
         max_age_s=f.number('max_age_s', max_age_s, above=0.0),
         max_skew_s=f.number('max_skew_s', max_age_s, above=0.0),
@@ -335,7 +334,7 @@ def _read_command(f: Fields, names: list[str]) -> CommandConfig:
         )
     return CommandConfig(
         type=kind,
-        topic=f.text('topic'),
+        topic=f.text('topic', filled=True),
         joints=joints,
         rate_hz=f.number('rate_hz', minimum=10.0, maximum=500.0),
         tail_s=f.number('tail_s', 0.5, above=0.0),
