@@ -4,7 +4,8 @@
 
 The way of a command, each tick:
 
-    facts, events -> Supervisor.step -> source
+    chunk -> ChunkIngress.check -> plan
+    facts (watchdogs, monitors), events -> Supervisor.step -> source
     source's set-point -> Limiter.step -> Checker.check -> (braking_tail ->) driver
 
 A command that the checker refuses is never sent: `Limiter.rollback`, `Limiter.brake`, and the flag
@@ -12,12 +13,35 @@ CHECKER_VIOLATION. No claim of functional safety: emergency stops and the safety
 to hardware (docs/explanation/safety.md says what is guaranteed, and by which test).
 """
 
+from bc_runtime.safety.align import Approach, Pace
 from bc_runtime.safety.braking_tail import BrakingTail, braking_tail
 from bc_runtime.safety.checker import CheckCode, Checker, CheckResult
+from bc_runtime.safety.clocks import ClockSkew, ClockStep, StampWatchdog
 from bc_runtime.safety.flags import DEFAULT_RULES, Flag, FlagRule, with_overrides
+from bc_runtime.safety.human import HumanTarget
+from bc_runtime.safety.ingress import ChunkIngress
+from bc_runtime.safety.ingress_types import (
+    Check,
+    ChunkLike,
+    Finding,
+    IngressConfig,
+    IngressContext,
+    IngressResult,
+    OnFailure,
+    Verdict,
+)
 from bc_runtime.safety.limiter import Limiter
 from bc_runtime.safety.limiter_step import LimiterStep, LimitFlag
 from bc_runtime.safety.limits import JointLimits, align_limits, limits_of, to_output
+from bc_runtime.safety.monitors import (
+    FrozenJoints,
+    TrackingMonitor,
+    TrackingReport,
+    TrainingRangeMonitor,
+    not_farther_than,
+    outside_limits,
+    overspeed,
+)
 from bc_runtime.safety.states import Action, Clear, Event, Severity, Source, State
 from bc_runtime.safety.stopping import braking_travel, safe_speed
 from bc_runtime.safety.supervision import (
@@ -30,6 +54,14 @@ from bc_runtime.safety.supervision import (
     Transition,
 )
 from bc_runtime.safety.supervisor import Supervisor, step
+from bc_runtime.safety.watchdogs import (
+    AgeWatchdog,
+    Level,
+    MissedTicks,
+    TickWatchdog,
+    camera_watchdog,
+    joint_state_watchdog,
+)
 
 __all__ = [
     'JointLimits', 'limits_of', 'align_limits', 'to_output',
@@ -40,4 +72,11 @@ __all__ = [
     'Flag', 'FlagRule', 'DEFAULT_RULES', 'with_overrides',
     'Conditions', 'SupervisorConfig', 'SupervisorStep', 'Memory', 'Reason', 'Reply', 'Transition',
     'Supervisor', 'step',
+    'ChunkIngress', 'ChunkLike', 'Check', 'OnFailure', 'Verdict', 'Finding',
+    'IngressConfig', 'IngressContext', 'IngressResult',
+    'Approach', 'Pace', 'HumanTarget',
+    'Level', 'AgeWatchdog', 'camera_watchdog', 'joint_state_watchdog', 'TickWatchdog',
+    'MissedTicks', 'ClockStep', 'ClockSkew', 'StampWatchdog',
+    'TrackingMonitor', 'TrackingReport', 'FrozenJoints', 'TrainingRangeMonitor',
+    'overspeed', 'outside_limits', 'not_farther_than',
 ]  # fmt: skip

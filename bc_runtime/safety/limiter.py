@@ -64,7 +64,7 @@ class Limiter:
         lag_s: float = 0.0,
     ) -> None:
         if not limits:
-            raise SafetyError('the limiter needs the limits of at least one joint, got none')
+            raise SafetyError('expected the limits of at least one joint, got none')
         if not (isfinite(dt_s) and dt_s > 0.0):
             raise SafetyError(f'the period must be finite and positive, got {dt_s!r}')
         if not (isfinite(lag_s) and lag_s >= 0.0):
@@ -80,8 +80,6 @@ class Limiter:
         self.coordinated = coordinated
         self._limits = tuple(limits)
         self._prepare()
-
-    # -- what may be read ---------------------------------------------------------------------
 
     @property
     def limits(self) -> tuple[JointLimits, ...]:
@@ -112,8 +110,6 @@ class Limiter:
     def at_rest(self) -> bool:
         """Whether the last command was not moving."""
         return not any(self._velocity)
-
-    # -- seeding and limits -------------------------------------------------------------------
 
     def seed(self, positions: Sequence[float], velocities: Sequence[float] | None = None) -> None:
         """Start from this command; at activation that is the measured position.

@@ -1,0 +1,214 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Monitors of the robot's answer: does it follow, does it still report, is it where it should be.
+
+They judge the measured state and raise flags. They never touch the command: limiting from the
+measured state would throttle the robot by its own lag.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bc_runtime.safety.limits import JointLimits
+from bc_runtime.safety.watchdogs import Level
+from bc_runtime.spec.errors import SafetyError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingReport:
+    """How well the robot follows.
+
+    Attributes:
+        level: WARN from half the tolerance; STOP above it for `hold_s`.
+        joint: Joint with the largest share of its tolerance.
+        error: Its |command - measured| [rad or m].
+        tolerance: Its tolerance at this speed [rad or m].
+    """
+
+    level: Level
+    joint: str
+    error: float
+    tolerance: float
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return f'{self.joint}: off by {self.error:.3g}, allowed {self.tolerance:.3g}'
+
+
+class TrackingMonitor:
+    """Compares the measured position with the command of `lag_s` ago.
+
+    Args:
+        limits: Joints in command order.
+        tolerance: Largest error [rad or m]; a moving joint gets at least 3·lag·|v|.
+        hold_s: STOP only after this long above the tolerance [s].
+        lag_s: Delay between a command and its effect on the measurement [s].
+    """
+
+    def __init__(
+        self,
+        limits: Sequence[JointLimits],
+        *,
+        tolerance: float = 0.15,
+        hold_s: float = 0.2,
+        lag_s: float = 0.0,
+    ) -> None:
+        if not (tolerance > 0.0 and hold_s >= 0.0 and lag_s >= 0.0):
+            raise SafetyError(
+                f'expected a positive tolerance and no negative times, got {tolerance=}, '
+                f'{hold_s=}, {lag_s=}'
+            )
+        self._names = tuple(one.name for one in limits)
+        self._tolerance = tolerance
+        self._hold_ns = round(hold_s * 1e9)
+        self._lag_ns = round(lag_s * 1e9)
+        self._lag_s = lag_s
+        self._commands: deque[tuple[int, tuple[float, ...], tuple[float, ...]]] = deque()
+        self._over_since_ns: int | None = None
+
+    def reset(self) -> None:
+        """Forget all commands; call it whenever the limiter is seeded."""
+        self._commands.clear()
+        self._over_since_ns = None
+
+    def command(
+        self, now_ns: int, position: tuple[float, ...], velocity: tuple[float, ...]
+    ) -> None:
+        """Note this tick's command (monotonic time)."""
+        self._commands.append((now_ns, position, velocity))
+        while len(self._commands) > 1 and self._commands[1][0] <= now_ns - self._lag_ns - 10**9:
+            self._commands.popleft()
+
+    def measure(self, now_ns: int, measured: Sequence[float]) -> TrackingReport:
+        """Judge a measurement, shape (n,), in command order (monotonic time of its arrival)."""
+        chosen = None
+        for entry in self._commands:
+            if entry[0] > now_ns - self._lag_ns:
+                break
+            chosen = entry
+        if chosen is None:
+            return TrackingReport(level=Level.OK, joint='', error=0.0, tolerance=self._tolerance)
+        worst, share = 0, -1.0
+        bands = [max(self._tolerance, 3.0 * self._lag_s * abs(v)) for v in chosen[2]]
+        for j, (q, c, band) in enumerate(zip(measured, chosen[1], bands, strict=True)):
+            if abs(q - c) / band > share:
+                worst, share = j, abs(q - c) / band
+        if share > 1.0:
+            if self._over_since_ns is None:
+                self._over_since_ns = now_ns
+            lasting = now_ns - self._over_since_ns >= self._hold_ns
+            level = Level.STOP if lasting else Level.WARN
+        else:
+            self._over_since_ns = None
+            level = Level.WARN if share > 0.5 else Level.OK
+        return TrackingReport(
+            level=level,
+            joint=self._names[worst],
+            error=abs(measured[worst] - chosen[1][worst]),
+            tolerance=bands[worst],
+        )
+
+
+def not_farther_than(
+    reference: Sequence[float], measured: Sequence[float], tolerance: float
+) -> tuple[float, ...]:
+    """Keep a reference within `tolerance` of the measured position (anti-wind-up).
+
+    A blocked joint must not let the command run away from it, or it snaps when it comes free. The
+    band is the tracking tolerance, far wider than any lag, so in normal operation this changes
+    nothing. Shapes (n,).
+    """
+    return tuple(
+        min(max(r, m - tolerance), m + tolerance) for r, m in zip(reference, measured, strict=True)
+    )
+
+
+class FrozenJoints:
+    """The same joint states again and again while the command moves: a hung driver.
+
+    Args:
+        hold_s: Frozen for this long [s].
+        motion: The command must have moved by this much meanwhile [rad or m]; real encoders of a
+            resting robot may well repeat themselves.
+    """
+
+    def __init__(self, *, hold_s: float = 0.2, motion: float = 0.02) -> None:
+        self._hold_ns = round(hold_s * 1e9)
+        self._motion = motion
+        self._measured: tuple[float, ...] | None = None
+        self._since_ns = 0
+        self._command: tuple[float, ...] = ()
+
+    def reset(self) -> None:
+        """Begin again; call it whenever the limiter is seeded."""
+        self._measured = None
+
+    def check(self, now_ns: int, measured: tuple[float, ...], command: tuple[float, ...]) -> bool:
+        """Note a measurement and the command of that time, shapes (n,); return whether frozen."""
+        if measured != self._measured or len(command) != len(self._command):
+            self._measured, self._since_ns, self._command = measured, now_ns, command
+            return False
+        moved = max(abs(c - b) for c, b in zip(command, self._command, strict=True))
+        return now_ns - self._since_ns >= self._hold_ns and moved > self._motion
+
+
+def overspeed(
+    velocities: Sequence[float], limits: Sequence[JointLimits], share: float = 1.2
+) -> str:
+    """Name the joints whose measured speed exceeds `share` times their limit; empty if none."""
+    return '; '.join(
+        f'{one.name}: {abs(v):.3g} per second, limit {one.velocity:.3g}'
+        for v, one in zip(velocities, limits, strict=True)
+        if abs(v) > share * one.velocity
+    )
+
+
+def outside_limits(positions: Sequence[float], limits: Sequence[JointLimits]) -> str:
+    """Name the joints that are outside their hard limits; empty if none. Shape (n,)."""
+    return '; '.join(
+        f'{one.name}: {q:.4g} is outside [{one.lower:.4g}, {one.upper:.4g}]'
+        for q, one in zip(positions, limits, strict=True)
+        if not one.lower <= q <= one.upper and not one.continuous
+    )
+
+
+class TrainingRangeMonitor:
+    """The state must stay near what the policy was trained on.
+
+    Args:
+        ranges: Name -> (minimum, maximum) over the training data.
+        tolerance: Share of each range that a value may be outside.
+        hold_s: Outside for this long before it is reported [s].
+    """
+
+    def __init__(
+        self,
+        ranges: Mapping[str, tuple[float, float]],
+        *,
+        tolerance: float = 0.05,
+        hold_s: float = 0.2,
+    ) -> None:
+        self._bands = {
+            name: (low - tolerance * (high - low), high + tolerance * (high - low))
+            for name, (low, high) in ranges.items()
+        }
+        self._hold_ns = round(hold_s * 1e9)
+        self._since_ns: int | None = None
+
+    def check(self, now_ns: int, values: Mapping[str, float]) -> str:
+        """Judge one observation; return which values are outside for too long, else ''."""
+        outside = [
+            f'{name}: {values[name]:.4g} is outside [{low:.4g}, {high:.4g}]'
+            for name, (low, high) in self._bands.items()
+            if name in values and not low <= values[name] <= high
+        ]
+        if not outside:
+            self._since_ns = None
+            return ''
+        if self._since_ns is None:
+            self._since_ns = now_ns
+        return '; '.join(outside) if now_ns - self._since_ns >= self._hold_ns else ''
