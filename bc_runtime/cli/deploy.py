@@ -10,13 +10,13 @@ import signal
 import sys
 import threading
 
+from bc_runtime.binding import check_binding
 from bc_runtime.cli.processes import ProcessGroup
 from bc_runtime.deployment import ARGUMENTS, Deployment, describe
 from bc_runtime.policy.model_path import find_model
 from bc_runtime.policy.onnx_file import read_onnx_file
 from bc_runtime.policy.policy_file import read_spec
 from bc_runtime.resources import model_directories
-from bc_runtime.spec import check_binding
 
 _POLL_S = 0.1
 

@@ -16,6 +16,7 @@ import time
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from bc_msgs import msg as bc_msg
+from bc_runtime.binding import check_binding
 from bc_runtime.policy import Policy, load_policy
 from bc_runtime.resources import model_directories, robot_file
 from bc_runtime.ros import convert, qos
@@ -23,7 +24,7 @@ from bc_runtime.ros.diagnostics import Diagnostics
 from bc_runtime.ros.lifecycle import DeploymentNode
 from bc_runtime.ros.parameters import Parameter
 from bc_runtime.ros.runtime import run_node
-from bc_runtime.spec import BcError, RobotConfig, check_binding
+from bc_runtime.spec import BcError, RobotConfig
 
 PARAMETERS = (
     Parameter(name='robot', default='sim_arm', description='Robot YAML, or a shipped robot'),
@@ -139,13 +140,13 @@ class InferenceNode(DeploymentNode):
             msg.name = policy.spec.name
             msg.version = policy.spec.version
             msg.family = policy.spec.family
-            msg.path = policy.report.path
+            msg.path = policy.path
             msg.spec_json = policy.spec.to_json()
             msg.backend = policy.backend
             msg.provider = policy.provider
             msg.load_time = load_time
-            msg.warmup_inference = policy.report.warm_up_s or 0.0
-            msg.self_test_error = policy.report.self_test_error or 0.0
+            msg.warmup_inference = policy.warmup_s
+            msg.self_test_error = policy.self_test_error
         self._info_publisher.publish(msg)
 
     # Callbacks: store and wake ------------------------------------------------------------------

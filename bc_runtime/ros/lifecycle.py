@@ -10,6 +10,7 @@ failure to do so ends the process with exit code 1, so that a launcher sees it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import traceback
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
@@ -55,9 +56,9 @@ class DeploymentNode(LifecycleNode):
         """Bring the node up if `autostart` is set."""
         if not self.get_parameter('autostart').value:
             return None
-        if self.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
+        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
             return self._fail()
-        if self.trigger_activate() is not TransitionCallbackReturn.SUCCESS:
+        if self.trigger_activate() != TransitionCallbackReturn.SUCCESS:
             self._fail()
         return None
 
@@ -94,7 +95,7 @@ class DeploymentNode(LifecycleNode):
         """See `activate`."""
         super().on_activate(state)
         result = self._guard(self.activate)
-        self._active = result is TransitionCallbackReturn.SUCCESS
+        self._active = result == TransitionCallbackReturn.SUCCESS
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -119,6 +120,9 @@ class DeploymentNode(LifecycleNode):
             step()
         except BcError as error:
             self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except Exception:  # noqa: BLE001 - rclpy would swallow it without a word
+            self.get_logger().error(traceback.format_exc())
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 

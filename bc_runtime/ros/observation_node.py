@@ -20,7 +20,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 
 from bc_msgs import msg as bc_msg
-from bc_runtime.observation import FieldPath, ObservationAssembler
+from bc_runtime.observation import FieldPath, ObservationAssembler, StreamKind
 from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.diagnostics import Diagnostics
@@ -41,8 +41,6 @@ PARAMETERS = (
     ),
 )
 
-#: An observation may be early by this share of its period: cameras and policy are not in step.
-EARLY = 0.4
 #: How often to say why there is no valid observation [s].
 COMPLAINT_PERIOD_S = 0.1
 
@@ -60,7 +58,7 @@ class ObservationNode(DeploymentNode):
         self._epoch = 0
         self._sequence = 0
         self._instruction: str | None = None
-        self._last_stamp_ns = 0
+        self._due_ns = 0
         self._last_valid_mono = time.monotonic()
         self._problem = ''
 
@@ -113,22 +111,17 @@ class ObservationNode(DeploymentNode):
         for subscription in self._sensors:
             self.destroy_subscription(subscription)
         self._sensors.clear()
-        robot = self._robot
-        for name in assembler.streams:
-            group, _, key = name.partition('/')
-            if group == 'joint_states':
-                self._listen(JointState, robot.joint_states.topic, self._on_joint_state)
-            elif group == 'cameras':
-                camera = robot.cameras[key]
-                if camera.transport == 'compressed':
-                    self._listen(CompressedImage, camera.topic, partial(self._on_image, key))
-                else:
-                    self._listen(Image, camera.topic, partial(self._on_image, key))
-            elif group == 'streams':
-                config = robot.streams[key]
-                paths = [FieldPath(path) for path in config.fields.values()]
+        callbacks = {
+            StreamKind.JOINT_STATES: lambda _request: self._on_joint_state,
+            StreamKind.CAMERA: lambda request: partial(self._on_image, request.key),
+            StreamKind.VECTOR: lambda request: partial(
+                self._on_vector, request.key, [FieldPath(p) for p in request.fields.values()]
+            ),
+        }
+        for request in assembler.streams.values():
+            if request.kind in callbacks:
                 self._listen(
-                    message_class(config.type), config.topic, partial(self._on_vector, key, paths)
+                    message_class(request.type), request.topic, callbacks[request.kind](request)
                 )
 
     def _listen(self, kind: type, topic: str, callback: object) -> None:
@@ -202,16 +195,23 @@ class ObservationNode(DeploymentNode):
         stamp_ns = self._assembler.reference_time()
         if stamp_ns is None:
             return
-        since = stamp_ns - self._last_stamp_ns
-        # A clock that was set back must not silence the node.
-        if -convert.NS < since < (1.0 - EARLY) * self._period_ns():
+        early_ns = self._due_ns - stamp_ns
+        if 0 < early_ns < convert.NS:
             return
-        self._last_stamp_ns = stamp_ns
+        if early_ns >= convert.NS:  # the clock was set back
+            self._due_ns = stamp_ns
+        period_ns = self._period_ns()
+        # On average at the rate, although cameras and policy are not in step.
+        self._due_ns = max(self._due_ns + period_ns, stamp_ns + period_ns // 2)
         self._publish(stamp_ns)
 
     def _publish(self, stamp_ns: int) -> None:
         start = time.monotonic()
-        observation = self._assembler.assemble(stamp_ns, now_mono_ns=time.monotonic_ns())
+        observation = self._assembler.assemble(
+            stamp_ns,
+            now_ns=self.get_clock().now().nanoseconds,
+            now_mono_ns=time.monotonic_ns(),
+        )
         if observation.valid:
             self._last_valid_mono = start
         self._sequence += 1

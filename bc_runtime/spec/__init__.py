@@ -3,7 +3,6 @@
 """What a policy is, what a robot is, and the errors that name what is wrong with either."""
 
 from bc_runtime.spec.actions import ActionGroup, ActionKind, Reference
-from bc_runtime.spec.binding import check_binding
 from bc_runtime.spec.errors import (
     BcError,
     BindingError,
@@ -78,5 +77,4 @@ __all__ = [
     'TrainingRange',
     'VectorConfig',
     'VectorInput',
-    'check_binding',
 ]

@@ -1,0 +1,43 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""What one control tick gives to the outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+
+from bc_runtime.safety import LimiterStep, Reason, Source, State, Transition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickResult:
+    """One tick.
+
+    Attributes:
+        command: What to send, joints in the order of the robot's command; None: send nothing.
+        setpoint: What the plan wanted before any safety, same order; None without a plan.
+        latency_s: In the first tick that uses a new chunk: tick - observation stamp; else NaN.
+        observation_age_s: Tick - observation stamp of the newest chunk in use; NaN without.
+        deviation: Largest |setpoint - command| [rad or m]; 0 without a set-point.
+        accepting: Whether chunks are wanted.
+    """
+
+    state: State
+    source: Source
+    reasons: tuple[Reason, ...]
+    transitions: tuple[Transition, ...]
+    epoch: int
+    command: LimiterStep | None
+    setpoint: tuple[float, ...] | None
+    speed_scale: float
+    accepting: bool
+    finished: bool
+    chunk_sequence: int = 0
+    live_chunks: int = 0
+    remaining_s: float = 0.0
+    latency_s: float = math.nan
+    observation_age_s: float = math.nan
+    joint_state_age_s: float = math.inf
+    tracking_error: float = 0.0
+    deviation: float = 0.0

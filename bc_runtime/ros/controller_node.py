@@ -1,0 +1,343 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Node `controller`: action chunks and joint states in, safe commands out, at a fixed rate.
+
+The tick runs in its own thread on absolute deadlines; the executor's thread only stores what
+comes. All decisions are made by `bc_runtime.control.ControlLoop`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+import gc
+import sys
+import threading
+import time
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+
+from bc_msgs import msg as bc_msg
+from bc_runtime.binding import check_actions
+from bc_runtime.control import ControlLoop, ControlOptions, TickResult
+from bc_runtime.resources import robot_file
+from bc_runtime.ros import convert, qos
+from bc_runtime.ros.command_output import CommandOutput
+from bc_runtime.ros.controller_report import ControllerReport
+from bc_runtime.ros.diagnostics import Diagnostics
+from bc_runtime.ros.lifecycle import DeploymentNode
+from bc_runtime.ros.parameters import Parameter
+from bc_runtime.ros.runtime import run_node
+from bc_runtime.ros.tick_thread import Tick, TickThread
+from bc_runtime.safety import Event, Flag, State
+from bc_runtime.spec import BcError, PolicySpec, RobotConfig
+
+PARAMETERS = (
+    Parameter(name='robot', default='sim_arm', description='Robot YAML, or a shipped robot'),
+    Parameter(
+        name='dry_run',
+        default=False,
+        description='Do everything but send commands; see ~/command for what would be sent',
+        read_only=True,
+    ),
+    Parameter(
+        name='strategy',
+        default='temporal_ensemble',
+        description='How overlapping chunks are combined: temporal_ensemble, receding_horizon, '
+        'latest, weighted_average or real_time_chunking',
+        read_only=True,
+    ),
+    Parameter(
+        name='temporal_ensemble_coeff',
+        default=0.01,
+        description='ACT weights exp(-coeff * i), i = 0 the oldest; negative favours new chunks',
+        minimum=-10.0,
+        maximum=10.0,
+        read_only=True,
+    ),
+    Parameter(
+        name='n_action_steps',
+        default=0,
+        description='receding_horizon: steps of a chunk to execute; 0: as the policy says',
+        minimum=0,
+        maximum=10000,
+        read_only=True,
+    ),
+    Parameter(
+        name='interpolation',
+        default='linear',
+        description='Between the actions of a chunk: hold, linear or cubic',
+        read_only=True,
+    ),
+    Parameter(
+        name='coordinated',
+        default=False,
+        description='Slow all joints together when one is limited, to keep the direction',
+        read_only=True,
+    ),
+    Parameter(
+        name='realtime_priority',
+        default=40,
+        description='SCHED_FIFO priority of the tick, where the system permits it; 0: normal',
+        minimum=0,
+        maximum=99,
+        read_only=True,
+    ),
+    Parameter(
+        name='cpu',
+        default=-1,
+        description='CPU core of the tick; -1: any',
+        minimum=-1,
+        maximum=1024,
+        read_only=True,
+    ),
+)
+
+#: How often to try to become READY while something is missing [ticks].
+ACTIVATE_EVERY = 20
+#: Longest time for the tick to answer a service [s].
+ANSWER_TIMEOUT_S = 1.0
+#: Longest time for a deactivation to bring the robot to rest [s].
+REST_TIMEOUT_S = 5.0
+
+
+class ControllerNode(DeploymentNode):
+    """See the module's docstring."""
+
+    def __init__(self) -> None:
+        super().__init__('controller', PARAMETERS)
+        self._lock = threading.Lock()
+        self._loop: ControlLoop | None = None
+        self._thread: TickThread | None = None
+        self._result: TickResult | None = None
+        self._wanted = False
+        self._remarks: list[str] = []
+        self._resting = threading.Event()
+
+    # Lifecycle --------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Read the robot, make the loop and start to tick; nothing is sent yet."""
+        robot = RobotConfig.from_file(robot_file(self.get_parameter('robot').value))
+        self._robot = robot
+        self._loop = ControlLoop(robot, self._options())
+        self._output = CommandOutput(self, robot, self._loop.limits)
+        self._dry_run = self.get_parameter('dry_run').value
+        self._report = ControllerReport(self, robot)
+        self.create_subscription(
+            JointState, robot.joint_states.topic, self._on_joint_state, qos.SENSOR
+        )
+        self.create_subscription(bc_msg.ActionChunk, 'action_chunk', self._on_chunk, qos.DATA)
+        self.create_subscription(
+            bc_msg.PolicyInfo, 'policy_info', self._on_policy_info, qos.LATCHED
+        )
+        self.create_subscription(
+            bc_msg.ObservationStatus, 'observation_status', self._on_observation, qos.DATA
+        )
+        if robot.human.estop_topic:
+            self.create_subscription(Bool, robot.human.estop_topic, self._on_estop, qos.DATA)
+        for name, event in (
+            ('~/start', Event.START),
+            ('~/stop', Event.STOP),
+            ('~/resume', Event.RESUME),
+            ('~/reset', Event.RESET),
+            ('estop_reset', Event.RESET),
+        ):
+            self.create_service(Trigger, name, partial(self._on_request, event))
+        self._diagnostics = Diagnostics(self, self._diagnose)
+        self._loop.post(Event.CONFIGURED)
+        self._thread = TickThread(
+            self._tick,
+            period_ns=self._loop.dt_ns,
+            priority=self.get_parameter('realtime_priority').value,
+            cpu=self.get_parameter('cpu').value,
+        )
+        # What lives until the end need not be looked at by the garbage collector, and it must not
+        # run within a tick: it runs when the robot stands still.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._remarks = self._thread.start()
+        for remark in self._remarks:
+            self.get_logger().warning(remark)
+
+    def _options(self) -> ControlOptions:
+        strategy = self.get_parameter('strategy').value
+        options: dict[str, object] = {}
+        if strategy == 'temporal_ensemble':
+            options['coeff'] = self.get_parameter('temporal_ensemble_coeff').value
+        steps = self.get_parameter('n_action_steps').value
+        if strategy == 'receding_horizon' and steps:
+            options['n_action_steps'] = steps
+        return ControlOptions(
+            strategy=strategy,
+            strategy_options=options,
+            interpolation=self.get_parameter('interpolation').value,
+            coordinated=self.get_parameter('coordinated').value,
+        )
+
+    def activate(self) -> None:
+        """Become READY as soon as the robot is there."""
+        self._wanted = True
+
+    def deactivate(self) -> None:
+        """Bring the robot to rest and stop sending."""
+        self._wanted = False
+        if self._loop is None or self._resting.is_set():
+            return
+        self._ask(Event.DEACTIVATE)
+        deadline = time.monotonic() + REST_TIMEOUT_S
+        while self._loop.state is not State.INACTIVE and time.monotonic() < deadline:
+            time.sleep(self._loop.dt_ns * 1e-9)
+
+    def cleanup(self) -> None:
+        """Stop ticking."""
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread = None
+
+    def request_stop(self) -> None:
+        """Brake; the process ends when the robot is at rest."""
+        self._wanted = False
+        if self._thread is None:
+            self._resting.set()
+            return
+        with self._lock:
+            self._loop.post(Event.SHUTDOWN)
+
+    def at_rest(self) -> bool:
+        """Return whether the robot has come to rest."""
+        return self._resting.is_set()
+
+    # Callbacks: store ---------------------------------------------------------------------------
+
+    def _on_joint_state(self, msg: JointState) -> None:
+        with self._lock:
+            self._loop.on_joint_state(msg.name, msg.position, arrival_ns=time.monotonic_ns())
+
+    def _on_chunk(self, msg: bc_msg.ActionChunk) -> None:
+        try:
+            chunk = convert.chunk_from_msg(msg, received_ns=self.get_clock().now().nanoseconds)
+        except BcError as error:
+            with self._lock:
+                self._loop.gate.reject(str(error))
+            self.get_logger().error(f'chunk refused: {error}', throttle_duration_sec=1.0)
+            return
+        with self._lock:
+            self._loop.on_chunk(chunk)
+
+    def _on_observation(self, msg: bc_msg.ObservationStatus) -> None:
+        with self._lock:
+            self._loop.on_observation(
+                valid=msg.valid, reasons=msg.reasons, arrival_ns=time.monotonic_ns()
+            )
+
+    def _on_policy_info(self, msg: bc_msg.PolicyInfo) -> None:
+        if not msg.policy_id:
+            return
+        try:
+            spec = PolicySpec.from_json(msg.spec_json, source='policy_info')
+            check_actions(spec, self._robot)
+        except BcError as error:
+            self.get_logger().error(f'policy {msg.name!r} is not accepted: {error}')
+            return
+        with self._lock:
+            self._loop.set_policy(msg.policy_id, spec)
+
+    def _on_estop(self, msg: Bool) -> None:
+        with self._lock:
+            self._loop.on_estop(msg.data)
+
+    def _on_request(
+        self, event: Event, _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        response.success, response.message = self._ask(event)
+        return response
+
+    def _ask(self, event: Event) -> tuple[bool, str]:
+        """Let the next tick decide about an event and return its answer."""
+        answer: list[tuple[bool, str]] = []
+        done = threading.Event()
+
+        def reply(accepted: bool, text: str) -> None:
+            answer.append((accepted, text))
+            done.set()
+
+        with self._lock:
+            self._loop.post(event, reply)
+        if not done.wait(ANSWER_TIMEOUT_S):
+            return False, f'the control loop did not answer within {ANSWER_TIMEOUT_S:g} s'
+        return answer[0]
+
+    # Tick ----------------------------------------------------------------------------------------
+
+    def _tick(self, tick: Tick) -> None:
+        start_ns = time.monotonic_ns()
+        # The plan is looked up for the deadline, not for the moment that the thread woke up.
+        ros_ns = self.get_clock().now().nanoseconds - tick.late_ns
+        try:
+            with self._lock:
+                if (
+                    self._wanted
+                    and self._loop.state is State.INACTIVE
+                    and tick.index % ACTIVATE_EVERY == 0
+                ):
+                    self._loop.post(Event.ACTIVATE)
+                result = self._loop.tick(mono_ns=start_ns, ros_ns=ros_ns)
+            if result.command is not None and not self._dry_run:
+                self._output.send(result.command)
+            self._report.publish(
+                result, self._loop, tick, ros_ns=ros_ns, duration_ns=time.monotonic_ns() - start_ns
+            )
+        except Exception as error:  # noqa: BLE001 - whatever happened, the robot must brake
+            with self._lock:
+                self._loop.fail(Flag.INTERNAL_ERROR, f'{type(error).__name__}: {error}')
+            self.get_logger().error(f'control tick: {error!r}', throttle_duration_sec=1.0)
+            return
+        if result.transitions:
+            self._after_transitions(result)
+        self._result = result
+        if result.finished:
+            self._resting.set()
+
+    def _after_transitions(self, result: TickResult) -> None:
+        for transition in result.transitions:
+            self.get_logger().info(
+                f'{transition.previous.value} -> {transition.state.value} '
+                f'[{transition.code}] {transition.text}'
+            )
+        if result.state in (State.READY, State.HELD, State.INACTIVE) and result.command is None:
+            gc.collect()
+
+    def _diagnose(self) -> tuple[bytes, str, dict[str, object]]:
+        result = self._result
+        if result is None:
+            return DiagnosticStatus.WARN, 'not configured', {}
+        gate = self._loop.gate
+        facts = {
+            'state': result.state.value,
+            'chunks_accepted': gate.accepted,
+            'chunks_rejected': gate.rejected,
+            'last_rejection': gate.last_reason,
+            'joint_state_age_ms': round(result.joint_state_age_s * 1e3, 1),
+            'remarks': '; '.join(self._remarks),
+        }
+        if result.state in (State.FAULT, State.ESTOP):
+            level = DiagnosticStatus.ERROR
+        elif result.reasons or result.state is State.HELD:
+            level = DiagnosticStatus.WARN
+        else:
+            level = DiagnosticStatus.OK
+        reasons = '; '.join(f'{reason.flag.value}: {reason.text}' for reason in result.reasons)
+        return level, reasons or result.state.value, facts
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node(ControllerNode, args=sys.argv)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
