@@ -24,11 +24,11 @@ Floats = NDArray[np.float64]
 
 POLICY_HZ: Final = 15
 
-_TOOL: Final = MotionLimits(speed=0.40, acceleration=0.9)
-_TOOL_CLOSE: Final = MotionLimits(speed=0.25, acceleration=0.9)
+_TOOL: Final = MotionLimits(speed=0.40, acceleration=0.8)
+_TOOL_CLOSE: Final = MotionLimits(speed=0.25, acceleration=0.8)
 _YAW: Final = MotionLimits(speed=1.8, acceleration=2.7)
-_GRIPPER: Final = MotionLimits(speed=0.30, acceleration=1.8)
-_SETTLE: Final = MotionLimits(speed=1.5, acceleration=3.0)
+_GRIPPER: Final = MotionLimits(speed=0.30, acceleration=1.15)
+_SETTLE: Final = MotionLimits(speed=1.5, acceleration=2.0)
 
 # How long the arm trails its command, s: drive damping over stiffness, measured.
 _LAG_S: Final = 0.085

@@ -41,6 +41,19 @@ def test_physics_steps_are_deterministic(sim: ArmSim) -> None:
     assert not np.array_equal(run(sim, 5), first)
 
 
+def test_poses_belong_to_the_positions_after_a_step(sim: ArmSim) -> None:
+    sim.command(sim.setpoint + 0.2)
+    sim.step(0.3)
+    seen = sim.snapshot()
+    tool = sim.tool_position
+    mujoco.mj_forward(sim.model, sim.data)
+    exact = sim.snapshot()
+    assert np.array_equal(seen.geom_xpos, exact.geom_xpos)
+    assert np.array_equal(seen.cam_xpos, exact.cam_xpos)
+    assert np.array_equal(seen.cam_xmat, exact.cam_xmat)
+    assert np.array_equal(tool, sim.tool_position)
+
+
 def test_reset_puts_the_scene_on_the_table(sim: ArmSim) -> None:
     scene = sim.reset(11, INSTRUCTIONS['blue'])
     assert sim.time_s == 0
