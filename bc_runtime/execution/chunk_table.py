@@ -44,6 +44,7 @@ class ChunkTable:
         sequence: The chunk's sequence number.
         dt: Step. `common_dt` is the step of all rows if they agree.
         actions: (max_chunks * K, inner_dim) float64.
+        dropped_until_ns: Latest end of the chunks that ended and were dropped.
     """
 
     def __init__(self, max_chunks: int) -> None:
@@ -72,6 +73,7 @@ class ChunkTable:
         self._free = list(range(self.max_chunks - 1, -1, -1))
         self.rest_until_ns: int | None = None
         self.common_dt: int | None = None
+        self.dropped_until_ns: int | None = None
         self._in_order = True
 
     @property
@@ -139,21 +141,32 @@ class ChunkTable:
         """Drop the chunks whose executable span ended at `t_ns` or before."""
         n = len(self.keys)
         if self._in_order:
-            self._drop_first(int(self.close[:n].searchsorted(t_ns, 'right')))
-        else:
-            self._drop(self.close[:n] <= t_ns)
+            gone = int(self.close[:n].searchsorted(t_ns, 'right'))
+            if gone:
+                self._remember(int(self.close[gone - 1]))
+                self._drop_first(gone)
+            return
+        ended = self.close[:n] <= t_ns
+        if ended.any():
+            self._remember(int(self.close[:n][ended].max()))
+            self._drop(ended)
 
     def drop_oldest(self) -> None:
         """Drop the chunk with the oldest observation."""
         self._drop_first(1)
 
     def rest_until(self, t_ns: int) -> None:
-        """Say that the robot stood still until `t_ns`: chunks observed before start there."""
+        """Say that the robot stood still until `t_ns`: chunks observed before start there.
+
+        The time only ever becomes earlier. What it makes end before it could be used is dropped,
+        as it would have been refused had it come second.
+        """
         before = self.shift()
         self.rest_until_ns = t_ns
         n = len(self.keys)
         self._columns[_ZERO : _KNOTS_END + 1, :n] += self.shift() - before
         self._in_order = _ascending(self._columns[2:5, :n])
+        self._drop(self.close[:n] <= self.received[:n])
 
     def shift(self) -> Ints:
         """Return how far each live row is moved later by `rest_until` [ns]."""
@@ -190,9 +203,10 @@ class ChunkTable:
         some = rows[self.knots_end[rows] >= t]
         return (some, some.size) if some.size else (rows, n)
 
+    def _remember(self, close_ns: int) -> None:
+        self.dropped_until_ns = max(close_ns, self.dropped_until_ns or close_ns)
+
     def _drop_first(self, gone: int) -> None:
-        if not gone:
-            return
         n = len(self.keys)
         self._free.extend((self.first[:gone] // self._longest).tolist())
         self._columns[:, : n - gone] = self._columns[:, gone:n]

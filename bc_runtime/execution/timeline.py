@@ -127,8 +127,7 @@ class Timeline:
             return AddResult.STALE_OBSERVATION
         table = self._table
         key = (chunk.stamp_ns, chunk.sequence, chunk.policy_id)
-        row, known = table.find(key)
-        if known:
+        if table.find(key)[1]:
             return AddResult.DUPLICATE
         layout = chunk.layout
         if self._layout is not None and table.count and layout is not self._layout:
@@ -144,6 +143,8 @@ class Timeline:
         shift_ns = 0 if rest_ns is None else max(rest_ns - chunk.stamp_ns, 0)
         if close_ns + shift_ns <= chunk.received_ns:
             return AddResult.EXPIRED
+        if rest_ns is not None and rest_ns != table.rest_until_ns:
+            table.rest_until(rest_ns)
         table.drop_ended(chunk.received_ns - self._retain_ns)
         row, _ = table.find(key)
         newest = row == table.count
@@ -152,8 +153,6 @@ class Timeline:
                 return AddResult.FULL
             table.drop_oldest()
             row -= 1
-        if rest_ns is not None and rest_ns != table.rest_until_ns:
-            table.rest_until(rest_ns)
         self._layout = layout
         table.insert(row, key, chunk, absolute_actions(chunk), open_ns, close_ns)
         return AddResult.ACCEPTED if newest else AddResult.OUT_OF_ORDER
@@ -254,18 +253,21 @@ class Timeline:
         table = self._table
         if not table.count:
             return Hole(t_ns=t_ns, reason=HoleReason.NO_CHUNK)
-        close, open_ = table.close[: table.count], table.open[: table.count]
-        ended = close[close <= t_ns + SNAP_NS]
-        coming = open_[open_ > t_ns + SNAP_NS]
-        if ended.size and coming.size:
+        close, opened = table.close[: table.count], table.open[: table.count]
+        ended = close[close <= t_ns + SNAP_NS].tolist()
+        coming = opened[opened > t_ns + SNAP_NS].tolist()
+        dropped_ns = table.dropped_until_ns
+        if dropped_ns is not None and dropped_ns <= t_ns + SNAP_NS:
+            ended.append(dropped_ns)
+        if ended and coming:
             reason = HoleReason.GAP
         else:
-            reason = HoleReason.EXHAUSTED if ended.size else HoleReason.BEFORE_FIRST
+            reason = HoleReason.EXHAUSTED if ended else HoleReason.BEFORE_FIRST
         return Hole(
             t_ns=t_ns,
             reason=reason,
-            covered_until_ns=int(ended.max()) if ended.size else None,
-            covered_from_ns=int(coming.min()) if coming.size else None,
+            covered_until_ns=max(ended, default=None),
+            covered_from_ns=min(coming, default=None),
         )
 
 
