@@ -46,7 +46,7 @@ def mask(*, step: Array, delay: Array, end: Array, schedule: MaskSchedule) -> Ar
         return np.where(inside & (step < start - 1e-9), 1.0, 0.0)
     c = np.clip((end - step) / np.maximum(end - start + 1.0, 1.0), 0.0, 1.0)
     if schedule is MaskSchedule.EXP:
-        c = c * np.expm1(c) / (math.e - 1.0)
+        c = np.minimum(c * np.expm1(c) / (math.e - 1.0), 1.0)  # rounding can pass 1
     return np.where(inside, c, 0.0)
 
 
