@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+import math
 import sys
 import threading
 import time
@@ -123,6 +124,7 @@ class SimNode(Node):
         self._sim.reset(self._seed, self.get_parameter('instruction').value)
         self._driver = Driver(self._sim.setpoint)
         self._stamp = self.get_clock().now().to_msg()
+        self._refused_s: dict[str, float] = {}
         self._stop = threading.Event()
         self._tick = -1
         self._ticked = threading.Condition()
@@ -338,9 +340,11 @@ class SimNode(Node):
             self._refuse('position_commands', error)
 
     def _refuse(self, topic: str, error: SimError) -> None:
-        self.get_logger().warning(
-            f'a command on {topic} is ignored: {error}', throttle_duration_sec=WARN_EVERY_S
-        )
+        # rclpy throttles by line of code: one topic's warning would silence the other's.
+        now_s = time.monotonic()
+        if now_s - self._refused_s.get(topic, -math.inf) > WARN_EVERY_S:
+            self._refused_s[topic] = now_s
+            self.get_logger().warning(f'a command on {topic} is ignored: {error}')
 
     def _on_reset(
         self, request: bc_srv.ResetScene.Request, response: bc_srv.ResetScene.Response
