@@ -28,6 +28,7 @@ from bc_runtime.observation.picture import make_picture
 from bc_runtime.observation.raw_image import SUPPORTED_ENCODINGS
 from bc_runtime.observation.reasons import Reason, ReasonCode
 from bc_runtime.observation.resize import resize_image
+from bc_runtime.observation.serialized import read_compressed_image, read_image
 from bc_runtime.observation.stream_buffer import (
     PushResult,
     Sample,
@@ -61,6 +62,8 @@ __all__ = [
     'CompressedImage',
     'SUPPORTED_ENCODINGS',
     'decode_image',
+    'read_image',
+    'read_compressed_image',
     'resize_image',
     'make_picture',
     'FieldPath',

@@ -35,4 +35,7 @@ def _same_bytes(first: Buffer, second: Buffer) -> bool:
     stride = a.size // PROBES
     if stride > 1 and (a[::stride] != b[::stride]).any():
         return False
-    return np.array_equal(a, b)
+    words = a.size // 8 * 8
+    return np.array_equal(a[words:], b[words:]) and np.array_equal(
+        a[:words].view(np.uint64), b[:words].view(np.uint64)
+    )

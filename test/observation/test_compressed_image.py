@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from bc_runtime.observation import CompressedImage, ImageError, UnknownEncoding, decode_image
+
+RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+
+
+def png(array: np.ndarray) -> bytes:
+    """Write a PNG by the specification (RFC 2083), without OpenCV."""
+    color_type = {1: 0, 3: 2, 4: 6}[1 if array.ndim == 2 else array.shape[2]]
+    depth = 8 * array.dtype.itemsize
+    big = array.astype(array.dtype.newbyteorder('>'))
+    rows = b''.join(b'\0' + row.tobytes() for row in big)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack('>I', zlib.crc32(kind + data))
+        return struct.pack('>I', len(data)) + kind + data + check
+
+    header = struct.pack('>IIBBBBB', array.shape[1], array.shape[0], depth, color_type, 0, 0, 0)
+    return (
+        b'\x89PNG\r\n\x1a\n'
+        + chunk(b'IHDR', header)
+        + chunk(b'IDAT', zlib.compress(rows))
+        + chunk(b'IEND', b'')
+    )
+
+
+ORDINARY = ['png', 'rgb8; png compressed bgr8', 'bgr8; png compressed bgr8', '', 'rgb8; png']
+
+
+@pytest.mark.parametrize('format', ORDINARY)
+def test_an_ordinary_png_keeps_its_colors(format: str) -> None:
+    image = CompressedImage(format=format, data=png(RGB))
+    np.testing.assert_array_equal(decode_image(image, color='rgb'), RGB)
+    np.testing.assert_array_equal(decode_image(image, color='bgr'), RGB[..., ::-1])
+
+
+@pytest.mark.parametrize('format', ['rgb8; png compressed rgb8', 'bgr8; jpeg compressed rgb8'])
+def test_pixels_that_were_stored_as_if_bgr_are_turned_back(format: str) -> None:
+    """image_transport_plugins name the order that they handed to OpenCV, which expects BGR."""
+    swapped = png(RGB[..., ::-1])
+    image = CompressedImage(format=format, data=swapped)
+    np.testing.assert_array_equal(decode_image(image, color='rgb'), RGB)
+
+
+def test_alpha_is_dropped() -> None:
+    rgba = np.concatenate([RGB, np.full((5, 7, 1), 9, np.uint8)], axis=2)
+    image = CompressedImage(format='rgba8; png compressed bgra8', data=png(rgba))
+    np.testing.assert_array_equal(decode_image(image), RGB)
+
+
+def test_mono_png() -> None:
+    gray = RGB[..., 0]
+    image = CompressedImage(format='mono8; png compressed ', data=png(gray))
+    np.testing.assert_array_equal(decode_image(image, color='mono'), gray)
+    np.testing.assert_array_equal(decode_image(image, color='rgb')[..., 2], gray)
+
+
+@pytest.mark.parametrize('encoding', ['mono16', '16UC1'])
+def test_sixteen_bit_png(encoding: str) -> None:
+    values = np.random.default_rng(1).integers(0, 65536, (5, 7), dtype=np.uint16)
+    image = CompressedImage(format=f'{encoding}; png compressed ', data=png(values))
+    decoded = decode_image(image, color='mono', dtype='uint16')
+    np.testing.assert_array_equal(decoded, values)
+
+
+@pytest.mark.parametrize(
+    'format', ['jpeg', 'rgb8; jpeg compressed bgr8', 'bgr8; jpeg compressed bgr8', 'junk']
+)
+@pytest.mark.parametrize('channel', [0, 1, 2])
+def test_jpeg_colors(format: str, channel: int) -> None:
+    rgb = np.full((16, 16, 3), 20, dtype=np.uint8)
+    rgb[..., channel] = 220
+    _, data = cv2.imencode('.jpg', rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    image = CompressedImage(format=format, data=memoryview(data.tobytes()))
+    assert np.abs(decode_image(image, color='rgb').astype(int) - rgb).max() < 12
+
+
+def test_gray_jpeg() -> None:
+    gray = np.full((16, 16), 120, dtype=np.uint8)
+    _, data = cv2.imencode('.jpg', gray)
+    image = CompressedImage(format='mono8; jpeg compressed ', data=data.tobytes())
+    assert np.abs(decode_image(image, color='mono').astype(int) - gray).max() < 4
+
+
+def test_compressed_depth_in_millimetres() -> None:
+    depth = np.random.default_rng(2).integers(0, 65536, (5, 7), dtype=np.uint16)
+    data = struct.pack('<iff', 0, 0.0, 0.0) + png(depth)
+    image = CompressedImage(format='16UC1; compressedDepth png', data=data)
+    np.testing.assert_array_equal(decode_image(image, color='depth'), depth)
+
+
+def test_compressed_depth_in_metres_inverts_the_quantisation() -> None:
+    quantization, depth_max = 100.0, 10.0
+    a = quantization * (quantization + 1.0)
+    b = 1.0 - a / depth_max
+    metres = np.float32([[0.5, 1.0, 2.0, 5.0]])
+    stored = (a / metres + b).astype(np.uint16)
+    stored = np.append(stored, np.uint16([[0]]), axis=1)
+    data = struct.pack('<iff', 0, a, b) + png(stored)
+    image = CompressedImage(format='32FC1; compressedDepth png', data=data)
+    decoded = decode_image(image, color='depth')
+    assert decoded.dtype == np.float32
+    np.testing.assert_allclose(decoded[0, :4], metres[0], rtol=2e-3)
+    assert decoded[0, 4] == 0.0
+
+
+@pytest.mark.parametrize(
+    ('format', 'data'),
+    [
+        ('16UC1; compressedDepth rvl', b'x' * 40),
+        ('h264', b'\0\0\0\1gibberish'),
+        ('tiff', b'II*\0' + b'x' * 40),
+        ('jpeg', b''),
+    ],
+)
+def test_other_codecs_are_named_with_what_is_supported(format: str, data: bytes) -> None:
+    with pytest.raises(UnknownEncoding) as caught:
+        decode_image(CompressedImage(format=format, data=data), color='depth')
+    assert repr(format) in str(caught.value)
+    assert 'jpeg compressed bgr8' in str(caught.value)
+
+
+def test_a_damaged_file_is_an_error_not_a_picture() -> None:
+    data = png(RGB)[:30]
+    with pytest.raises(ImageError, match='damaged'):
+        decode_image(CompressedImage(format='png', data=data))
+
+
+def test_wide_color_files_are_refused() -> None:
+    data = png(RGB.astype(np.uint16))
+    with pytest.raises(ImageError, match='8 bits per channel'):
+        decode_image(CompressedImage(format='rgb16; png compressed bgr16', data=data))
+
+
+def test_a_color_jpeg_is_no_depth() -> None:
+    with pytest.raises(ImageError, match='depth'):
+        decode_image(CompressedImage(format='png', data=png(RGB)), color='depth')
