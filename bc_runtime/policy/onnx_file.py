@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 import hashlib
+import os
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 from bc_runtime.policy.errors import ModelFileError
-from bc_runtime.policy.protobuf import Field, Window, Wire, WireError, read_fields
+from bc_runtime.policy.protobuf import Field, Window, Wire, WireError, read_fields, write_bytes
 
 MAX_METADATA_BYTES = 10_000_000
 MAX_NESTING = 32
@@ -116,6 +118,27 @@ def read_onnx_file(path: Path) -> OnnxFile:
         metadata=MappingProxyType(found.metadata),
         external_data=external,
     )
+
+
+def spans_without(file: BinaryIO, key: str) -> list[tuple[int, int]]:
+    """Return the (start, end) offsets of everything but the metadata property `key`."""
+    data = Window(file)
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for each in read_fields(data, 0, file.seek(0, os.SEEK_END)):
+        kept = each.number != _METADATA or each.wire is not Wire.BYTES
+        if kept or _entry(data, each)[0] != key:
+            if spans and spans[-1][1] == start:
+                spans[-1] = (spans[-1][0], each.end)
+            else:
+                spans.append((start, each.end))
+        start = each.end
+    return spans
+
+
+def metadata_field(key: str, value: str) -> bytes:
+    """Return the bytes that, appended to an ONNX file, add one metadata property."""
+    return write_bytes(_METADATA, write_bytes(1, key.encode()) + write_bytes(2, value.encode()))
 
 
 def _scan(path: Path, data: Window, size: int) -> _Found:

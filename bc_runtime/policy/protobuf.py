@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Walk the fields of a protobuf message in place: no schema, no copies, no package.
+"""Walk the fields of a protobuf message in a file: no schema, no copies, no package.
 
-Only what is needed to look into a file before it is trusted. Wire format:
+Only what is needed to look into a file before it is trusted, and to append to it. Wire format:
 https://protobuf.dev/programming-guides/encoding/
 """
 
@@ -96,6 +96,20 @@ def read_fields(data: Window, start: int, end: int) -> Iterator[Field]:
             )
         yield Field(number, Wire(kind), body, stop, value)
         at = stop
+
+
+def write_bytes(number: int, payload: bytes) -> bytes:
+    """Return one field of bytes, text or a nested message."""
+    return _varint_bytes(number << 3 | Wire.BYTES) + _varint_bytes(len(payload)) + payload
+
+
+def _varint_bytes(value: int) -> bytes:
+    result = bytearray()
+    while value > 0x7F:
+        result.append(value & 0x7F | 0x80)
+        value >>= 7
+    result.append(value)
+    return bytes(result)
 
 
 def _varint(data: Window, at: int, end: int) -> tuple[int, int]:
