@@ -13,9 +13,7 @@ import threading
 from bc_runtime.binding import check_binding
 from bc_runtime.cli.processes import ProcessGroup
 from bc_runtime.deployment import ARGUMENTS, Deployment, describe
-from bc_runtime.policy.model_path import find_model
-from bc_runtime.policy.onnx_file import read_onnx_file
-from bc_runtime.policy.policy_file import read_spec
+from bc_runtime.policy.spec_of import spec_of
 from bc_runtime.resources import model_directories
 
 _POLL_S = 0.1
@@ -59,8 +57,7 @@ def prepare(given: Mapping[str, str]) -> Deployment:
         BcError: bad argument, robot YAML, policy file, or a policy that does not fit the robot.
     """
     deployment = describe(given)
-    model = find_model(deployment.arguments['model'], model_dirs=model_directories())
-    spec = read_spec(read_onnx_file(model.resolve()), requested=model)
+    spec = spec_of(deployment.arguments['model'], model_directories())
     check_binding(spec, deployment.robot)
     return deployment
 

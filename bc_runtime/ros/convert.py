@@ -15,6 +15,7 @@ from sensor_msgs import msg as sensor_msg
 
 from bc_msgs import msg as bc_msg
 from bc_runtime.execution import ActionChunk
+from bc_runtime.inference_loop import PolicyInputs
 from bc_runtime.observation import CompressedImage, Observation, RawImage
 from bc_runtime.spec import PolicySpec
 
@@ -132,42 +133,45 @@ def observation_status(msg: bc_msg.Observation) -> bc_msg.ObservationStatus:
     )
 
 
+def policy_inputs(msg: bc_msg.Observation) -> PolicyInputs:
+    """Return a valid observation message as the policy takes it; tensors are not copied."""
+    return PolicyInputs(
+        stamp_ns=to_ns(msg.header.stamp),
+        sequence=msg.sequence,
+        epoch=msg.epoch,
+        policy_id=msg.policy_id,
+        tensors={tensor.name: tensor_from_msg(tensor) for tensor in msg.tensors},
+        anchor=dict(zip(msg.anchor_names, msg.anchor_positions, strict=False)),
+    )
+
+
 def chunk_to_msg(
-    spec: PolicySpec,
-    observation: bc_msg.Observation,
-    values: NDArray[np.float32],
-    *,
-    sequence: int,
-    policy_id: str,
-    start_ns: int,
-    end_ns: int,
-    inference_s: float,
-    prefix_steps: int = 0,
+    chunk: ActionChunk, spec: PolicySpec, *, start_ns: int, end_ns: int, inference_s: float
 ) -> bc_msg.ActionChunk:
-    """Return the message of a chunk inferred from an observation message."""
+    """Return the message of a chunk that was inferred from start_ns to end_ns (ROS time)."""
     msg = bc_msg.ActionChunk()
-    msg.header.stamp = observation.header.stamp
-    msg.dt = to_duration(spec.dt_ns)
-    msg.stamp_index = spec.stamp_index
-    msg.sequence = sequence
-    msg.observation_sequence = observation.sequence
-    msg.epoch = observation.epoch
-    msg.policy_id = policy_id
-    msg.steps = int(values.shape[0])
-    msg.names = list(spec.action_names)
-    msg.kinds = [kind.value for kind in spec.action_kinds]
+    msg.header.stamp = to_time(chunk.stamp_ns)
+    msg.dt = to_duration(chunk.dt_ns)
+    msg.stamp_index = chunk.stamp_index
+    msg.sequence = chunk.sequence
+    msg.observation_sequence = chunk.observation_sequence
+    msg.epoch = chunk.epoch
+    msg.policy_id = chunk.policy_id
+    msg.steps = chunk.chunk_size
+    msg.names = list(chunk.names)
+    msg.kinds = [kind.value for kind in chunk.kinds]
     msg.units = list(spec.action_units)
-    msg.references = [reference.value for reference in spec.action_references]
-    msg.anchor_names = observation.anchor_names
-    msg.anchor_positions = observation.anchor_positions
-    data = array('f')
-    data.frombytes(np.ascontiguousarray(values, dtype=np.float32).tobytes())
-    msg.values = data
-    msg.prefix_steps = prefix_steps
+    msg.references = [reference.value for reference in chunk.references]
+    anchor = chunk.anchor or {}
+    msg.anchor_names = list(anchor)
+    msg.anchor_positions = list(anchor.values())
+    values = array('f')
+    values.frombytes(chunk.values.tobytes())
+    msg.values = values
     msg.inference_start = to_time(start_ns)
     msg.inference_end = to_time(end_ns)
     msg.inference = inference_s
-    msg.observation_age = (start_ns - to_ns(observation.header.stamp)) / NS
+    msg.observation_age = (start_ns - chunk.stamp_ns) / NS
     return msg
 
 
