@@ -27,18 +27,13 @@ from trajectory_msgs.msg import JointTrajectory
 from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
 from bc_runtime.ros import convert, qos
-from bc_runtime.ros.parameters import Parameter, declare
+from bc_runtime.ros.parameters import declare
 from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK, run_node
+from bc_runtime.ros.sim_parameters import PARAMETERS, fault_plan
 from bc_runtime.sim.arm import ArmSim, GeometrySnapshot
 from bc_runtime.sim.driver import Driver, in_robot_order, joint_order
 from bc_runtime.sim.errors import SimError
-from bc_runtime.sim.faults import (
-    ActuationFault,
-    CameraFault,
-    FaultInjector,
-    FaultPlan,
-    JointFault,
-)
+from bc_runtime.sim.faults import FaultInjector
 from bc_runtime.sim.painter import Painter
 from bc_runtime.sim.task import CAMERAS, JOINT_NAMES
 
@@ -52,62 +47,6 @@ JPEG_QUALITY = 90
 GIVE_UP_S = 0.25
 WARN_EVERY_S = 2.0
 
-PARAMETERS = (
-    Parameter(
-        name='seed',
-        default=0,
-        description='Scene at the start',
-        read_only=True,
-        minimum=0,
-        maximum=2**31,
-    ),
-    Parameter(
-        name='instruction',
-        default='',
-        read_only=True,
-        description='Instruction at the start; empty: the seed chooses',
-    ),
-    Parameter(
-        name='faults.cameras',
-        default=list(CAMERAS),
-        description='Cameras that faults.camera and faults.image_noise apply to',
-    ),
-    Parameter(
-        name='faults.camera', default='none', description=f'Camera fault: {", ".join(CameraFault)}'
-    ),
-    Parameter(
-        name='faults.joints',
-        default='none',
-        description=f'Joint sensor fault: {", ".join(JointFault)}',
-    ),
-    Parameter(
-        name='faults.actuation',
-        default='none',
-        description=f'Drive fault: {", ".join(ActuationFault)}',
-    ),
-    Parameter(
-        name='faults.actuation_lag_s',
-        default=0.0,
-        minimum=0.0,
-        maximum=5.0,
-        description='Delay from a set-point to its effect [s]',
-    ),
-    Parameter(
-        name='faults.position_noise',
-        default=0.0,
-        minimum=0.0,
-        maximum=1.0,
-        description='Standard deviation of measured joint positions [rad]',
-    ),
-    Parameter(
-        name='faults.image_noise',
-        default=0.0,
-        minimum=0.0,
-        maximum=255.0,
-        description='Standard deviation of pixels [grey levels]',
-    ),
-)
-
 
 class SimNode(Node):
     """See the module's docstring."""
@@ -118,7 +57,7 @@ class SimNode(Node):
         self.exit_code = EXIT_OK
         self._sim = ArmSim()
         self._faults = FaultInjector()
-        self._faults.plan = FaultPlan.from_fields(self._fault_values())
+        self._faults.plan = fault_plan(self)
         self._lock = threading.Lock()  # of the simulation, the driver and the stamp
         self._seed = self.get_parameter('seed').value
         self._sim.reset(self._seed, self.get_parameter('instruction').value)
@@ -371,21 +310,15 @@ class SimNode(Node):
 
     # Faults --------------------------------------------------------------------------------
 
-    def _fault_values(self, changed: Sequence[RosParameter] = ()) -> dict[str, object]:
-        names = [each.name for each in PARAMETERS if each.name.startswith('faults.')]
-        values = {name: self.get_parameter(name).value for name in names}
-        values.update({each.name: each.value for each in changed if each.name in values})
-        return {name.removeprefix('faults.'): value for name, value in values.items()}
-
     def _check_parameters(self, changed: Sequence[RosParameter]) -> SetParametersResult:
         try:
-            FaultPlan.from_fields(self._fault_values(changed))
+            fault_plan(self, changed)
         except SimError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
     def _apply_parameters(self, _changed: Sequence[RosParameter]) -> None:
-        self._faults.plan = FaultPlan.from_fields(self._fault_values())
+        self._faults.plan = fault_plan(self)
 
 
 def _sleep_until(deadline_ns: int) -> None:
