@@ -263,3 +263,24 @@ def make_spec() -> Callable[..., dict[str, Any]]:
 def make_graph() -> Callable[..., onnx.ModelProto]:
     """Return `make_model`."""
     return make_model
+
+
+@pytest.fixture
+def bc(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Return a function that runs one verb as `bc` does: exit code, and what was printed."""
+    import argparse
+    import importlib
+
+    from bc_runtime.spec import BcError
+
+    def run(verb: str, *words: object) -> tuple[int, str]:
+        module = importlib.import_module(f'bc_runtime.cli.{verb}')
+        parser = argparse.ArgumentParser()
+        module.add_parser(parser.add_subparsers())
+        try:
+            code = module.run(parser.parse_args([verb, *(str(word) for word in words)]))
+        except BcError as error:
+            return 2, f'error: {error}'
+        return code, capsys.readouterr().out
+
+    return run
