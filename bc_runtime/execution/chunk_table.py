@@ -21,6 +21,9 @@ Rows = slice | NDArray[np.intp]
 _FIELDS = 10
 _ZERO, _KNOTS_END = 1, 4  # a shift moves the fields from ... to
 
+#: Rows of `actions` beside those of a chunk: one before and two after it, for cubic interpolation.
+_BEFORE, _BESIDE = 1, 3
+
 
 class ChunkTable:
     """One row per live chunk, oldest observation first; actions of all chunks in one array.
@@ -43,7 +46,7 @@ class ChunkTable:
         received: When the chunk became usable.
         sequence: The chunk's sequence number.
         dt: Step. `common_dt` is the step of all rows if they agree.
-        actions: (max_chunks * K, inner_dim) float64.
+        actions: (max_chunks * (K + 3), inner_dim) float64.
         dropped_until_ns: Latest end of the chunks that ended and were dropped.
     """
 
@@ -63,7 +66,7 @@ class ChunkTable:
             self.sequence,
             self.dt,
         ) = self._columns
-        self._longest = 0
+        self._stride = 0  # rows of `actions` per chunk
         self.actions: Array = np.zeros((0, 0))
         self.clear()
 
@@ -97,6 +100,7 @@ class ChunkTable:
         actions: NDArray[np.float32] | Array,
         open_ns: int,
         close_ns: int,
+        ends: tuple[Array, Array] | None = None,
     ) -> None:
         """Put a chunk in front of `row`. The caller made room and knows that the key is new.
 
@@ -107,11 +111,14 @@ class ChunkTable:
             actions: (K, inner_dim) absolute actions.
             open_ns: First executable time, without shift.
             close_ns: End of the last executable step, without shift.
+            ends: What to put before the first and after the last action.
         """
         chunk_size, inner_dim = actions.shape
-        self._reserve(chunk_size, inner_dim)
-        first = self._free.pop() * self._longest
+        self._reserve(chunk_size + _BESIDE, inner_dim)
+        first = self._free.pop() * self._stride + _BEFORE
         self.actions[first : first + chunk_size] = actions
+        if ends is not None:
+            self.actions[first - 1], self.actions[first + chunk_size] = ends
         n, dt = len(self.keys), chunk.dt_ns
         if row < n:
             self._columns[:, row + 1 : n + 1] = self._columns[:, row:n]
@@ -208,7 +215,7 @@ class ChunkTable:
 
     def _drop_first(self, gone: int) -> None:
         n = len(self.keys)
-        self._free.extend((self.first[:gone] // self._longest).tolist())
+        self._free.extend((self.first[:gone] // self._stride).tolist())
         self._columns[:, : n - gone] = self._columns[:, gone:n]
         del self.keys[:gone]
         self._dropped()
@@ -217,7 +224,7 @@ class ChunkTable:
         rows = np.flatnonzero(~gone)
         if len(rows) == len(gone):
             return
-        self._free.extend((self.first[: len(gone)][gone] // self._longest).tolist())
+        self._free.extend((self.first[: len(gone)][gone] // self._stride).tolist())
         self._columns[:, : len(rows)] = self._columns[:, rows]
         self.keys = [self.keys[row] for row in rows.tolist()]
         self._dropped()
@@ -228,15 +235,15 @@ class ChunkTable:
             self.common_dt = int(self.dt[0])
         self._in_order = self._in_order or _ascending(self._columns[2:5, :n])
 
-    def _reserve(self, chunk_size: int, inner_dim: int) -> None:
-        dim, longest, n = self.actions.shape[1], self._longest, len(self.keys)
-        if dim == inner_dim and longest >= chunk_size:
+    def _reserve(self, rows: int, inner_dim: int) -> None:
+        dim, stride, n = self.actions.shape[1], self._stride, len(self.keys)
+        if dim == inner_dim and stride >= rows:
             return
-        self._longest = max(chunk_size, longest)
-        grown = np.zeros((self.max_chunks, self._longest, inner_dim))
+        self._stride = max(rows, stride)
+        grown = np.zeros((self.max_chunks, self._stride, inner_dim))
         if n:  # live chunks have the same inner_dim, the timeline sees to that
-            grown[:, :longest] = self.actions.reshape(self.max_chunks, longest, dim)
-            self.first[:n] = self.first[:n] // longest * self._longest
+            grown[:, :stride] = self.actions.reshape(self.max_chunks, stride, dim)
+            self.first[:n] = self.first[:n] // stride * self._stride + _BEFORE
         self.actions = grown.reshape(-1, inner_dim)
 
 

@@ -14,7 +14,7 @@ from bc_runtime.execution.anchoring import absolute_actions
 from bc_runtime.execution.blending import BlendOptions, blend
 from bc_runtime.execution.chunk import SNAP_NS, ActionChunk
 from bc_runtime.execution.chunk_table import Array, ChunkTable
-from bc_runtime.execution.interpolation import Interpolation, taps
+from bc_runtime.execution.interpolation import Interpolation, ends, taps
 from bc_runtime.execution.layout import ActionLayout
 from bc_runtime.execution.setpoint import CommittedPrefix, Hole, HoleReason, LiveChunk, Setpoint
 from bc_runtime.execution.strategies import Strategy
@@ -154,7 +154,9 @@ class Timeline:
             table.drop_oldest()
             row -= 1
         self._layout = layout
-        table.insert(row, key, chunk, absolute_actions(chunk), open_ns, close_ns)
+        actions = absolute_actions(chunk)
+        at_ends = ends(actions, self.interpolation, layout)
+        table.insert(row, key, chunk, actions, open_ns, close_ns, at_ends)
         return AddResult.ACCEPTED if newest else AddResult.OUT_OF_ORDER
 
     def at(self, t_ns: int) -> Setpoint | Hole:
