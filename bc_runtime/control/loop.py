@@ -33,6 +33,7 @@ from bc_runtime.safety import (
     align_limits,
     limits_of,
 )
+from bc_runtime.safety.states import POLICY_STATES
 from bc_runtime.spec import PolicySpec, RobotConfig
 
 #: A tick that comes later than this after the one before means that the loop stood still [s].
@@ -175,7 +176,11 @@ class ControlLoop:
     def _flags(self, mono_ns: int, covered: bool, plan_age_s: float) -> dict[Flag, str]:
         sent = self._limiter.position if self._sending else None
         flags = dict(self._joint_monitor.flags(mono_ns, sent))
-        flags.update(self._observation_monitor.flags(mono_ns, plan_age_s))
+        # A plan that nobody follows any more may grow old.
+        followed = self.state in POLICY_STATES
+        flags.update(
+            self._observation_monitor.flags(mono_ns, plan_age_s if followed else math.nan)
+        )
         if self._estop:
             flags[Flag.ESTOP] = 'pressed'
         if not covered:
@@ -306,6 +311,8 @@ class ControlLoop:
             state=step.state,
             source=step.source,
             reasons=step.reasons,
+            stop_code=step.memory.reason,
+            stop_text=step.memory.reason_text,
             transitions=step.transitions,
             epoch=self._supervisor.epoch,
             command=command,

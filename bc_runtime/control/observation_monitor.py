@@ -49,16 +49,16 @@ class ObservationMonitor:
             plan_age_s: Age of the newest observation that the plan rests on [s]; NaN without plan.
         """
         found: dict[Flag, str] = {}
+        why = '; '.join(self.reasons)
+        # The observation node has its own patience with cameras; what it calls stale is stale.
+        for each in self.reasons:
+            code, _, rest = each.partition(' ')
+            if rest.startswith('cameras/') and code in _CAMERA_FLAGS:
+                found[_CAMERA_FLAGS[code]] = rest
         silence = self.silence_s(mono_ns)
         if silence > self._patience_s:
-            what = '; '.join(self.reasons) or f'none for {silence:.2f} s'
-            found[Flag.OBSERVATION_STALE] = what
-            for reason in self.reasons:
-                code, _, rest = reason.partition(' ')
-                if rest.startswith('cameras/') and code in _CAMERA_FLAGS:
-                    found[_CAMERA_FLAGS[code]] = rest
-        if plan_age_s > self._max_age_s:
-            found.setdefault(
-                Flag.OBSERVATION_STALE, f'the plan rests on one that is {plan_age_s:.2f} s old'
-            )
+            found[Flag.OBSERVATION_STALE] = why or f'none for {silence:.2f} s'
+        elif plan_age_s > self._max_age_s:
+            old = f'the plan rests on one that is {plan_age_s:.2f} s old'
+            found[Flag.OBSERVATION_STALE] = f'{old}: {why}' if why else old
         return found

@@ -15,6 +15,8 @@ class TickResult:
     """One tick.
 
     Attributes:
+        reasons: Facts that count in this state.
+        stop_code: What led to BRAKING, HELD, FAULT or ESTOP; empty otherwise.
         command: What to send, joints in the order of the robot's command; None: send nothing.
         setpoint: What the plan wanted before any safety, same order; None without a plan.
         latency_s: In the first tick that uses a new chunk: tick - observation stamp; else NaN.
@@ -26,6 +28,8 @@ class TickResult:
     state: State
     source: Source
     reasons: tuple[Reason, ...]
+    stop_code: str
+    stop_text: str
     transitions: tuple[Transition, ...]
     epoch: int
     command: LimiterStep | None

@@ -82,7 +82,8 @@ class ControllerReport:
         msg = self._status
         msg.header.stamp = stamp
         msg.state = result.state.value
-        msg.reason = '; '.join(reason.flag.value for reason in result.reasons)
+        codes = [result.stop_code] if result.stop_code else []
+        msg.reason = '; '.join([*codes, *(reason.flag.value for reason in result.reasons)])
         msg.control_source = int(result.source) if result.command is not None else Source.NONE
         msg.epoch = result.epoch
         msg.tick = self._ticks

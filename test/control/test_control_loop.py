@@ -1,0 +1,292 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""The control loop with an injected clock: states, plans, faults, and what is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+import math
+
+import numpy as np
+import pytest
+
+from bc_runtime.control import ControlLoop, ControlOptions, TickResult
+from bc_runtime.execution import ActionChunk
+from bc_runtime.safety import Event, Flag, Source, State
+from bc_runtime.spec import ActionKind, RobotConfig
+
+POLICY = 'a' * 64
+S = 1_000_000_000
+DT = 10_000_000
+
+ROBOT = RobotConfig.from_yaml("""
+schema_version: 1
+name: two
+joints:
+  - {name: a, unit: rad, position: [-1, 1], velocity: 1.0, acceleration: 10.0, margin: 0.02}
+  - {name: b, unit: rad, position: [-1, 1], velocity: 1.0, acceleration: 10.0, margin: 0.02}
+joint_states: {topic: joint_states, max_age_s: 0.1}
+command: {type: joint_trajectory, topic: joint_trajectory, joints: [a, b], rate_hz: 100.0}
+tolerances: {tracking: 0.2, tracking_s: 0.2, max_observation_age_s: 0.3}
+""")
+
+
+@dataclass
+class Rig:
+    """A loop with a robot that follows at once and a policy that goes on with a constant speed."""
+
+    loop: ControlLoop = field(default_factory=lambda: ControlLoop(ROBOT))
+    t: int = 1000 * S
+    position: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    sequence: int = 0
+    speed: float = 0.2
+    driver: bool = True
+    camera: bool = True
+    policy: bool = True
+    results: list[TickResult] = field(default_factory=list)
+    replies: list[tuple[bool, str]] = field(default_factory=list)
+
+    def post(self, event: Event) -> None:
+        self.loop.post(event, lambda ok, text: self.replies.append((ok, text)))
+
+    def chunk(self, **changes: object) -> ActionChunk:
+        self.sequence += 1
+        steps = np.arange(12)[:, None] * self.speed / 15.0
+        values = np.asarray(self.position, dtype=np.float32) + steps.astype(np.float32)
+        fields: dict[str, object] = {
+            'stamp_ns': self.t,
+            'dt_ns': round(S / 15),
+            'values': values,
+            'names': ('a', 'b'),
+            'kinds': (ActionKind.JOINT_POSITION,) * 2,
+            'policy_id': POLICY,
+            'sequence': self.sequence,
+            'epoch': self.loop.epoch,
+            'received_ns': self.t,
+        }
+        return ActionChunk(**{**fields, **changes})
+
+    def run(self, seconds: float) -> TickResult:
+        for _ in range(round(seconds * 100)):
+            self.t += DT
+            if self.driver:
+                self.loop.on_joint_state(['b', 'a'], self.position[::-1], arrival_ns=self.t)
+            if self.camera:
+                self.loop.on_observation(valid=True, reasons=(), arrival_ns=self.t)
+                if self.policy and self.results and self.results[-1].accepting:
+                    self.loop.on_chunk(self.chunk(stamp_ns=self.t - DT))
+            result = self.loop.tick(mono_ns=self.t, ros_ns=self.t)
+            if result.command is not None and self.driver:
+                self.position = list(result.command.position)
+            self.results.append(result)
+        return self.results[-1]
+
+    def ready(self) -> Rig:
+        self.loop.set_policy(POLICY, None)
+        self.run(0.05)
+        self.post(Event.CONFIGURED)
+        self.post(Event.ACTIVATE)
+        assert self.run(0.02).state is State.READY
+        return self
+
+    def auto(self) -> Rig:
+        self.ready().post(Event.START)
+        assert self.run(0.5).state is State.AUTO
+        return self
+
+
+def test_nothing_is_sent_before_the_start():
+    rig = Rig().ready()
+    assert rig.run(0.5).state is State.READY
+    assert all(result.command is None for result in rig.results)
+
+
+def test_it_does_not_become_ready_without_joint_states():
+    rig = Rig(driver=False)
+    rig.post(Event.CONFIGURED)
+    rig.post(Event.ACTIVATE)
+    assert rig.run(0.05).state is State.INACTIVE
+    assert rig.replies[-1][0] is False
+    assert "'joint_states'" in rig.replies[-1][1]
+
+
+def test_a_start_without_policy_or_observation_says_what_is_missing():
+    rig = Rig(camera=False)
+    rig.run(0.05)
+    rig.post(Event.CONFIGURED)
+    rig.post(Event.ACTIVATE)
+    rig.run(0.02)
+    rig.loop.on_observation(valid=False, reasons=['MISSING cameras/front: none'], arrival_ns=rig.t)
+    rig.post(Event.START)
+    assert rig.run(0.02).state is State.READY
+    accepted, text = rig.replies[-1]
+    assert not accepted
+    assert 'no policy' in text
+    assert 'MISSING cameras/front' in text
+
+
+def test_start_goes_through_align_with_a_new_epoch_and_then_follows_the_plan():
+    rig = Rig().ready()
+    epoch = rig.loop.epoch
+    rig.post(Event.START)
+    assert rig.run(0.01).state is State.ALIGN
+    assert rig.loop.epoch == epoch + 1
+    assert rig.run(0.5).state is State.AUTO
+    start = rig.position[0]
+    rig.run(1.0)
+    assert rig.position[0] - start == pytest.approx(rig.speed, rel=0.15)
+    assert rig.results[-1].source is Source.POLICY
+
+
+def test_a_chunk_of_an_older_epoch_or_another_policy_is_not_executed():
+    rig = Rig(policy=False).ready()
+    rig.post(Event.START)
+    rig.run(0.01)
+    assert rig.loop.on_chunk(rig.chunk(epoch=rig.loop.epoch - 1)) == 'stale_epoch'
+    assert 'not in charge' in rig.loop.on_chunk(rig.chunk(policy_id='b' * 64))
+    assert 'expected actions for a, b' in rig.loop.on_chunk(rig.chunk(names=('a', 'c')))
+    assert rig.run(0.1).setpoint is None
+    assert rig.position == [0.0, 0.0]
+
+
+def test_observations_from_before_the_start_are_void():
+    rig = Rig(policy=False).ready()
+    stale = rig.t
+    rig.run(0.1)
+    rig.post(Event.START)
+    rig.run(0.01)
+    assert rig.loop.on_chunk(rig.chunk(stamp_ns=stale)) == 'stale_observation'
+
+
+def test_a_silent_policy_stops_the_robot_and_nothing_moves_again_by_itself():
+    rig = Rig().auto()
+    rig.policy = False
+    assert rig.run(1.5).state in (State.BRAKING, State.HELD)
+    rig.run(3.0)
+    assert rig.results[-1].state is State.HELD
+    held = list(rig.position)
+    rig.policy = True
+    rig.run(2.0)
+    assert rig.results[-1].state is State.HELD
+    assert rig.position == held
+    rig.post(Event.START)
+    assert rig.run(0.6).state is State.AUTO
+
+
+def test_invalid_observations_stop_the_robot_with_their_reason():
+    rig = Rig().auto()
+    rig.camera = False
+    before = rig.t
+    while rig.results[-1].state is State.AUTO:
+        rig.loop.on_observation(
+            valid=False, reasons=['STALE cameras/front: 0.3 s old'], arrival_ns=rig.t
+        )
+        rig.run(0.01)
+    assert (rig.t - before) / S <= 0.35
+    assert rig.results[-1].stop_code in (Flag.CAMERA_STALE, Flag.OBSERVATION_STALE)
+    assert 'cameras/front' in rig.results[-1].stop_text
+
+
+def test_stale_joint_states_stop_the_robot():
+    rig = Rig().auto()
+    rig.driver = False
+    before = rig.t
+    while rig.results[-1].state is State.AUTO:
+        rig.run(0.01)
+    assert (rig.t - before) / S <= ROBOT.joint_states.max_age_s + 0.02
+
+
+def test_a_robot_that_does_not_follow_faults():
+    rig = Rig(speed=0.5).auto()
+    stuck = list(rig.position)
+    for _ in range(150):
+        rig.position = stuck
+        rig.run(0.01)
+    assert rig.results[-1].state is State.FAULT
+    rig.post(Event.START)
+    rig.run(0.02)
+    assert rig.replies[-1][0] is False
+
+
+def test_estop_sends_nothing_and_release_alone_moves_nothing():
+    rig = Rig().auto()
+    rig.loop.on_estop(True)
+    result = rig.run(0.01)
+    assert result.state is State.ESTOP
+    assert result.command is None
+    rig.loop.on_estop(False)
+    assert rig.run(1.0).state is State.ESTOP
+    rig.post(Event.RESET)
+    assert rig.run(0.5).state is State.READY
+    assert rig.results[-1].command is None
+
+
+def test_commands_stay_inside_the_limits_when_the_plan_does_not():
+    rig = Rig().auto()
+    rig.speed = 30.0
+    rig.run(4.0)
+    sent = np.array([r.command.position for r in rig.results if r.command is not None])
+    velocity = np.diff(sent, axis=0) * 100.0
+    assert np.abs(sent).max() <= 0.98 + 1e-9
+    assert np.abs(velocity).max() <= 1.0 + 1e-6
+    assert np.abs(np.diff(velocity, axis=0)).max() * 100.0 <= 10.0 + 1e-3
+
+
+def test_a_chunk_with_a_number_that_is_not_finite_cannot_be_made():
+    rig = Rig().auto()
+    values = np.zeros((12, 2), np.float32)
+    values[3, 1] = math.nan
+    with pytest.raises(Exception, match='finite'):
+        rig.chunk(values=values)
+
+
+def test_shutdown_brakes_before_it_is_finished():
+    rig = Rig(speed=0.8).auto()
+    rig.run(0.3)
+    assert any(abs(v) > 0.5 for v in rig.results[-1].command.velocity)
+    rig.post(Event.SHUTDOWN)
+    result = rig.run(0.01)
+    assert result.state is State.FINALIZING
+    assert not result.finished
+    while not rig.results[-1].finished:
+        rig.run(0.01)
+    moving = [r for r in rig.results if r.command is not None][-1]
+    assert max(abs(v) for v in moving.command.velocity) <= 0.1
+
+
+def test_a_robot_that_was_moved_by_hand_starts_from_where_it_is():
+    rig = Rig().auto()
+    rig.post(Event.STOP)
+    rig.run(0.5)
+    rig.position = [0.6, -0.4]
+    rig.run(0.1)
+    rig.post(Event.START)
+    rig.run(0.02)
+    first = next(r for r in rig.results[-2:] if r.command is not None)
+    assert first.command.position == pytest.approx((0.6, -0.4), abs=1e-3)
+
+
+def test_a_robot_that_sags_starts_from_its_last_command():
+    rig = Rig().auto()
+    rig.post(Event.STOP)
+    rig.run(0.5)
+    told = list(rig.position)
+    rig.position = [told[0] - 0.02, told[1] - 0.02]
+    rig.run(0.1)
+    rig.post(Event.START)
+    rig.run(0.02)
+    first = next(r for r in rig.results[-2:] if r.command is not None)
+    assert first.command.position == pytest.approx(told, abs=1e-3)
+
+
+def test_latency_is_told_once_per_chunk():
+    rig = Rig().auto()
+    rig.run(0.5)
+    told = [r.latency_s for r in rig.results if not math.isnan(r.latency_s)]
+    assert len(told) == len({r.chunk_sequence for r in rig.results if r.chunk_sequence})
+    assert all(0.0 <= value <= 0.05 for value in told)
+
+
+def test_unknown_strategy_names_the_known_ones():
+    with pytest.raises(Exception, match='temporal_ensemble'):
+        ControlLoop(ROBOT, ControlOptions(strategy='temporal_ensembl'))
