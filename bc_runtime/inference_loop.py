@@ -15,8 +15,14 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from bc_runtime.execution import ActionChunk, InferenceTrigger, TriggerDecision, TriggerMode
-from bc_runtime.policy import PolicyFacts, PolicySlot
+from bc_runtime.execution import (
+    ActionChunk,
+    CommittedPrefix,
+    InferenceTrigger,
+    TriggerDecision,
+    TriggerMode,
+)
+from bc_runtime.policy import PolicyFacts, PolicySlot, Prefix, accepts_prefix
 from bc_runtime.spec import BcError
 
 
@@ -45,6 +51,7 @@ class InferenceResult:
     chunk: ActionChunk
     policy: PolicyFacts
     inference_s: float
+    prefix_steps: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +77,7 @@ class InferenceLoop:
         self._epoch = 0
         self._accepting = False
         self._remaining_s = 0.0
+        self._committed: CommittedPrefix | None = None
         self._seed = 0
         self._sequence = 0
 
@@ -84,14 +92,29 @@ class InferenceLoop:
             self._newest = inputs
 
     def on_execution_state(
-        self, *, epoch: int, accepting: bool, remaining_s: float, seed: int = 0
+        self,
+        *,
+        epoch: int,
+        accepting: bool,
+        remaining_s: float,
+        committed: CommittedPrefix | None = None,
+        seed: int = 0,
     ) -> None:
-        """Take what the controller says; a new epoch resets the policy with `seed` + epoch."""
+        """Take what the controller says; a new epoch resets the policy with `seed` + epoch.
+
+        Args:
+            epoch: Observations of another epoch are void.
+            accepting: Whether chunks are wanted.
+            remaining_s: How long the plan still lasts [s].
+            committed: The plan that is being executed, for policies that continue from it.
+            seed: Seed of the sampling noise.
+        """
         with self._lock:
             changed = epoch != self._epoch
             self._epoch = epoch
             self._accepting = accepting
             self._remaining_s = remaining_s
+            self._committed = committed
             self._seed = seed + epoch
             if changed:
                 self._newest = None
@@ -133,7 +156,8 @@ class InferenceLoop:
             PolicyError: the policy gave no usable chunk.
         """
         try:
-            inference, facts = self.slot.infer(inputs.tensors)
+            prefix = self._prefix(inputs)
+            inference, facts = self.slot.infer(inputs.tensors, prefix=prefix)
         except BcError:
             self.failed()
             raise
@@ -155,7 +179,10 @@ class InferenceLoop:
             received_ns=inputs.stamp_ns,
         )
         return InferenceResult(
-            chunk=chunk, policy=facts, inference_s=inference.inference_ns * 1e-9
+            chunk=chunk,
+            policy=facts,
+            inference_s=inference.inference_ns * 1e-9,
+            prefix_steps=prefix.delay_steps if prefix is not None else 0,
         )
 
     def delivered(self, *, now_ns: int) -> None:
@@ -170,6 +197,21 @@ class InferenceLoop:
             if self._trigger is not None:
                 self._trigger.failed()
 
+    def _prefix(self, inputs: PolicyInputs) -> Prefix | None:
+        """Return what will be executed whatever comes, as the policy's graph takes it."""
+        facts = self.slot.active
+        with self._lock:
+            plan, trigger = self._committed, self._trigger
+        if facts is None or plan is None or trigger is None or not accepts_prefix(facts.spec):
+            return None
+        spec = facts.spec
+        first_ns = inputs.stamp_ns - spec.stamp_index * spec.dt_ns
+        values = plan_at(plan, first_ns, spec.dt_ns, spec.chunk_size)
+        if not len(values):
+            return None
+        delay = min(trigger.delays.steps(spec.dt_ns) + spec.stamp_index, len(values))
+        return Prefix(names=plan.names, values=values, delay_steps=delay)
+
     def _make_trigger(self, facts: PolicyFacts) -> InferenceTrigger:
         options, spec = self._options, facts.spec
         return InferenceTrigger(
@@ -179,3 +221,21 @@ class InferenceLoop:
             n_action_steps=options.n_action_steps or spec.n_action_steps,
             horizon_s=options.horizon_s or 0.5 * spec.chunk_size / spec.control_hz,
         )
+
+
+def plan_at(plan: CommittedPrefix, first_ns: int, dt_ns: int, steps: int) -> NDArray[np.float32]:
+    """Return the plan's actions at first_ns, first_ns + dt_ns, ..., linearly between its samples.
+
+    Returns:
+        (P, D) float32, P <= steps: it ends where the plan ends, and is empty where the plan does
+        not reach back to `first_ns`. Nothing is padded.
+    """
+    count = len(plan.values)
+    places = (first_ns - plan.stamp_ns + dt_ns * np.arange(steps)) / plan.dt_ns
+    if count < 2 or places[0] < 0.0:
+        return np.empty((0, len(plan.names)), dtype=np.float32)
+    places = places[places <= count - 1]
+    left = np.minimum(places.astype(int), count - 2)
+    share = (places - left)[:, None]
+    values = plan.values[left] * (1.0 - share) + plan.values[left + 1] * share
+    return np.asarray(values, dtype=np.float32)

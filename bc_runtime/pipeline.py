@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike
 
 from bc_runtime.binding import check_binding
 from bc_runtime.control import ControlLoop, ControlOptions, TickResult
-from bc_runtime.execution import ActionChunk
+from bc_runtime.execution import ActionChunk, CommittedPrefix
 from bc_runtime.inference_loop import InferenceLoop, PolicyInputs, TriggerOptions
 from bc_runtime.observation import CompressedImage, Observation, ObservationAssembler, RawImage
-from bc_runtime.policy import Policy, PolicySlot
+from bc_runtime.policy import Policy, PolicySlot, accepts_prefix
 from bc_runtime.safety import Event
 from bc_runtime.spec import ExecutionError, RobotConfig
 
@@ -132,9 +132,16 @@ class Pipeline:
             epoch=result.epoch,
             accepting=result.accepting,
             remaining_s=result.remaining_s,
+            committed=self._committed(t_ns),
             seed=self.options.seed,
         )
         return result
+
+    def _committed(self, t_ns: int) -> CommittedPrefix | None:
+        spec = self.policy.spec
+        if not accepts_prefix(spec):
+            return None
+        return self.control.committed(t_ns, dt_ns=spec.dt_ns, steps=spec.chunk_size)
 
     def _observe(self, t_ns: int) -> None:
         stamp_ns = self.assembler.reference_time()

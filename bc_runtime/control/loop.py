@@ -16,7 +16,13 @@ from bc_runtime.control.joint_monitor import JointMonitor
 from bc_runtime.control.observation_monitor import ObservationMonitor
 from bc_runtime.control.options import ControlOptions
 from bc_runtime.control.tick import TickResult
-from bc_runtime.execution import ActionChunk, Setpoint, Timeline, make_strategy
+from bc_runtime.execution import (
+    ActionChunk,
+    CommittedPrefix,
+    Setpoint,
+    Timeline,
+    make_strategy,
+)
 from bc_runtime.safety import (
     Action,
     Checker,
@@ -43,6 +49,11 @@ ALIGN_TOLERANCE = 0.08
 #: ... for this long [s].
 ALIGN_SETTLE_S = 0.1
 
+#: How long ended chunks stay known, for the prefix of real-time chunking [s].
+RETAIN_S = 0.25
+#: Steps before now that a committed plan begins: observations are older than now.
+PREFIX_BACK_STEPS = 2
+
 #: States in which chunks are wanted.
 _ACCEPTING = frozenset({State.ALIGN, State.AUTO, State.SLOW, State.HANDBACK})
 
@@ -53,6 +64,7 @@ class ControlLoop:
     def __init__(self, robot: RobotConfig, options: ControlOptions | None = None) -> None:
         self.options = options or ControlOptions()
         self.robot = robot
+        self.spec: PolicySpec | None = None
         self.joints = robot.command.joints
         self.dt_ns = round(1e9 / robot.command.rate_hz)
         self._limits = limits_of([robot.joint(name) for name in self.joints])
@@ -63,6 +75,7 @@ class ControlLoop:
         self._timeline = Timeline(
             make_strategy(self.options.strategy, self.options.strategy_options),
             interpolation=self.options.interpolation,
+            retain_s=RETAIN_S,
         )
         self.gate = ChunkGate(self._timeline, robot)
         self._joint_monitor = JointMonitor(robot)
@@ -100,6 +113,7 @@ class ControlLoop:
     def set_policy(self, policy_id: str, spec: PolicySpec | None) -> None:
         """Take chunks of this policy from now on; an empty id takes none."""
         self.gate.policy_id = policy_id
+        self.spec = spec
 
     def post(
         self, event: Event, reply: Callable[[bool, str], None] = lambda _ok, _text: None
@@ -120,6 +134,18 @@ class ControlLoop:
     def on_chunk(self, chunk: ActionChunk) -> str:
         """Take a chunk; return why it does not count, empty if it does."""
         return self.gate.add(chunk)
+
+    def committed(self, ros_ns: int, *, dt_ns: int, steps: int) -> CommittedPrefix | None:
+        """Return the plan around now for a policy that continues from it, None without plan.
+
+        It begins a little in the past, where the next observation lies, if the plan reaches there.
+        """
+        for back in (PREFIX_BACK_STEPS, 0):
+            start_ns = ros_ns - back * dt_ns
+            plan = self._timeline.committed(start_ns, steps + back, dt_ns=dt_ns)
+            if plan is not None and len(plan.values):
+                return plan
+        return None
 
     def on_estop(self, pressed: bool) -> None:
         """Take the state of the emergency stop; a press is latched until reset."""

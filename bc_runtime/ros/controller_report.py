@@ -12,6 +12,7 @@ from sensor_msgs.msg import JointState
 
 from bc_msgs import msg as bc_msg
 from bc_runtime.control import ControlLoop, TickResult
+from bc_runtime.policy import accepts_prefix
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.tick_thread import Tick
 from bc_runtime.safety import Source, State, Transition
@@ -118,6 +119,10 @@ class ControllerReport:
             inference_delay=result.latency_s if not math.isnan(result.latency_s) else 0.0,
         )
         msg.header.stamp = stamp
+        spec = loop.spec
+        if spec is not None and result.accepting and accepts_prefix(spec):
+            plan = loop.committed(convert.to_ns(stamp), dt_ns=spec.dt_ns, steps=spec.chunk_size)
+            convert.fill_prefix(msg, plan)
         self._execution_publisher.publish(msg)
 
     def _joints(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sensor_msgs import msg as sensor_msg
 
 from bc_msgs import msg as bc_msg
-from bc_runtime.execution import ActionChunk
+from bc_runtime.execution import ActionChunk, CommittedPrefix
 from bc_runtime.inference_loop import PolicyInputs
 from bc_runtime.observation import CompressedImage, Observation, RawImage
 from bc_runtime.spec import PolicySpec
@@ -146,7 +146,13 @@ def policy_inputs(msg: bc_msg.Observation) -> PolicyInputs:
 
 
 def chunk_to_msg(
-    chunk: ActionChunk, spec: PolicySpec, *, start_ns: int, end_ns: int, inference_s: float
+    chunk: ActionChunk,
+    spec: PolicySpec,
+    *,
+    start_ns: int,
+    end_ns: int,
+    inference_s: float,
+    prefix_steps: int = 0,
 ) -> bc_msg.ActionChunk:
     """Return the message of a chunk that was inferred from start_ns to end_ns (ROS time)."""
     msg = bc_msg.ActionChunk()
@@ -172,7 +178,32 @@ def chunk_to_msg(
     msg.inference_end = to_time(end_ns)
     msg.inference = inference_s
     msg.observation_age = (start_ns - chunk.stamp_ns) / NS
+    msg.prefix_steps = prefix_steps
     return msg
+
+
+def fill_prefix(msg: bc_msg.ExecutionState, plan: CommittedPrefix | None) -> None:
+    """Write a committed plan into an execution state."""
+    if plan is None:
+        return
+    msg.dt = to_duration(plan.dt_ns)
+    msg.prefix_names = list(plan.names)
+    msg.prefix_steps = len(plan.values)
+    msg.prefix_stamp = to_time(plan.stamp_ns)
+    msg.prefix = array('f', plan.values.ravel().tolist())
+
+
+def committed_prefix(msg: bc_msg.ExecutionState) -> CommittedPrefix | None:
+    """Return the committed plan of an execution state, None if it carries none."""
+    if not msg.prefix_steps or len(msg.prefix) != msg.prefix_steps * len(msg.prefix_names):
+        return None
+    values = np.array(msg.prefix, dtype=np.float32)
+    return CommittedPrefix(
+        stamp_ns=to_ns(msg.prefix_stamp),
+        dt_ns=to_ns(msg.dt),
+        names=tuple(msg.prefix_names),
+        values=values.reshape(msg.prefix_steps, len(msg.prefix_names)),
+    )
 
 
 def chunk_from_msg(msg: bc_msg.ActionChunk, *, received_ns: int) -> ActionChunk:

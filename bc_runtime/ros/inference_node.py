@@ -270,6 +270,7 @@ class InferenceNode(DeploymentNode):
             epoch=msg.epoch,
             accepting=msg.accepting,
             remaining_s=msg.remaining_horizon,
+            committed=convert.committed_prefix(msg),
             seed=self.get_parameter('seed').value,
         )
 
@@ -309,6 +310,7 @@ class InferenceNode(DeploymentNode):
                 start_ns=start_ns,
                 end_ns=end_ns,
                 inference_s=result.inference_s,
+                prefix_steps=result.prefix_steps,
             )
         )
         self._loop.delivered(now_ns=end_ns)
