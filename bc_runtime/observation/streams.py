@@ -221,7 +221,6 @@ def make_streams(
             vector_stream(name),
             vector,
             AlignMode.LAST_BEFORE,
-            grace_ns=_ns(vector.max_skew_s),
             reader=VectorReader(tuple(names), fields=tuple(vector.fields)),
         )
     return streams

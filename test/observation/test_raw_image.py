@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -238,7 +239,7 @@ def test_bayer_of_a_plain_color_is_that_color(pattern: str, padding: int) -> Non
 
 
 def test_every_listed_encoding_has_a_test_here() -> None:
-    source = open(__file__, encoding='utf-8').read()
+    source = Path(__file__).read_text(encoding='utf-8')
     for encoding in SUPPORTED_ENCODINGS:
         name = (
             encoding.removeprefix('bayer_').removesuffix('8') if 'bayer' in encoding else encoding

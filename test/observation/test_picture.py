@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bc_runtime.observation import make_picture
+from bc_runtime.observation.picture import is_blank
+from bc_runtime.spec import ImageInput, ResizeRule
+
+PIXELS = np.arange(256, dtype=np.uint8).reshape(8, 32)
+
+
+def item(**changes: Any) -> ImageInput:
+    values: dict[str, Any] = {
+        'name': 'front',
+        'shape': (1, 8, 32, 1),
+        'camera': 'front',
+        'height': 8,
+        'width': 32,
+        'layout': 'HWC',
+        'dtype': 'float32',
+        'value_range': (0.0, 1.0),
+        'color': 'mono',
+        'resize': ResizeRule(mode='none'),
+    }
+    return ImageInput(**{**values, **changes})
+
+
+def test_unit_range_equals_the_division_by_255_of_training() -> None:
+    picture = make_picture(item(), PIXELS)
+    np.testing.assert_array_equal(picture[..., 0], PIXELS.astype(np.float32) / np.float32(255.0))
+
+
+def test_full_range_is_exact() -> None:
+    picture = make_picture(item(value_range=(0.0, 255.0)), PIXELS)
+    np.testing.assert_array_equal(picture[..., 0], PIXELS.astype(np.float32))
+
+
+def test_symmetric_range() -> None:
+    picture = make_picture(item(value_range=(-1.0, 1.0)), PIXELS)
+    assert picture.min() == -1.0
+    assert picture.max() == 1.0
+    np.testing.assert_allclose(picture[..., 0], PIXELS / 127.5 - 1.0, atol=1e-7)
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'float32'])
+@pytest.mark.parametrize('layout', ['HWC', 'CHW'])
+def test_layout_dtype_and_flags(layout: str, dtype: str) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (8, 32, 3), dtype=np.uint8)
+    picture = make_picture(
+        item(color='rgb', layout=layout, dtype=dtype, value_range=(0.0, 255.0)), rgb
+    )
+    expected = rgb if layout == 'HWC' else np.moveaxis(rgb, 2, 0)
+    np.testing.assert_array_equal(picture, expected)
+    assert picture.dtype == dtype
+    assert picture.flags.c_contiguous
+    assert not picture.flags.writeable
+
+
+def test_depth_is_not_scaled() -> None:
+    metres = np.linspace(0, 5, 256, dtype=np.float32).reshape(8, 32)
+    picture = make_picture(item(color='depth', value_range=(0.0, 255.0)), metres)
+    np.testing.assert_array_equal(picture[..., 0], metres)
+
+
+@pytest.mark.parametrize(('level', 'blank'), [(0, True), (8, True), (9, False), (255, True)])
+@pytest.mark.parametrize(
+    ('dtype', 'value_range'),
+    [('uint8', (0.0, 255.0)), ('float32', (0.0, 1.0)), ('float32', (1.0, -1.0))],
+)
+def test_black_and_white_pictures_are_blank(
+    level: int, blank: bool, dtype: str, value_range: tuple[float, float]
+) -> None:
+    spec = item(dtype=dtype, value_range=value_range)
+    picture = make_picture(spec, np.full((8, 32), level, dtype=np.uint8))
+    assert is_blank(spec, picture) is blank
+    assert not is_blank(spec, make_picture(spec, PIXELS))
