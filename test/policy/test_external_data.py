@@ -90,6 +90,8 @@ def test_external_data_hidden_in_a_nested_graph_is_found(build: Build, tmp_path:
     body = onnx.helper.make_graph([], 'body', [], [], [tensor])
     for attribute in (
         onnx.helper.make_attribute('body', body),
+        onnx.helper.make_attribute('bodies', [body]),
+        onnx.helper.make_attribute('values', [tensor]),
         onnx.helper.make_attribute('value', tensor),
     ):
         copy = onnx.ModelProto()

@@ -402,3 +402,14 @@ def test_a_file_that_changes_while_it_is_loaded(
     monkeypatch.setattr(loader, 'create_session', replace_meanwhile)
     with pytest.raises(ModelFileError, match='changed while it was loaded'):
         load_policy(path)
+
+
+@pytest.mark.parametrize('shape', [(1, 3, 1), (1,), (), (1, None, 3)])
+def test_a_shape_of_another_rank_does_not_fit(make_spec: Any, shape: Any) -> None:
+    from bc_runtime.policy.signature import TensorInfo, check_signature, spec_outputs
+    from bc_runtime.spec import PolicySpec
+
+    spec = PolicySpec.from_dict(make_spec())
+    state = TensorInfo(name='state', dtype='float32', shape=shape)
+    with pytest.raises(SpecMismatch, match=r"input 'state' is float32 \[1, 3\] in the spec"):
+        check_signature(spec, [state], spec_outputs(spec), source='tiny.onnx')

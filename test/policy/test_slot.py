@@ -305,3 +305,31 @@ def test_real_policies_swap_while_inferring(
     assert facts is not None
     assert facts.spec.inputs[-1].name == 'noise'
     assert not np.allclose(slot.infer({'state': state})[0].values, expected, atol=1e-3)
+
+
+def test_a_swap_waits_for_the_inference_that_runs(slot: PolicySlot, spec: PolicySpec) -> None:
+    inside, go_on, swapped = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(FakePolicy):
+        def infer(self, tensors: Any, *, prefix: Any = None) -> Inference:
+            inside.set()
+            assert go_on.wait(TIMEOUT_S)
+            return super().infer(tensors, prefix=prefix)
+
+    put(slot, Slow(1, spec))
+    slot.load(lambda: FakePolicy(2, spec), requested='next')
+    slot.wait(TIMEOUT_S)
+    seen: list[int] = []
+    worker = threading.Thread(target=lambda: seen.append(slot.infer({})[1].generation))
+    worker.start()
+    assert inside.wait(TIMEOUT_S)
+    swapper = threading.Thread(target=lambda: (slot.swap(), swapped.set()))
+    swapper.start()
+    slot.reset(seed=3)  # does not wait
+    assert not swapped.wait(0.1)
+    go_on.set()
+    assert swapped.wait(TIMEOUT_S)
+    worker.join(TIMEOUT_S)
+    swapper.join(TIMEOUT_S)
+    assert seen == [1]
+    assert slot.infer({})[1].generation == 2

@@ -195,3 +195,22 @@ def test_errors_are_of_the_project(build: Build, side: Path, tmp_path: Path) -> 
     side.write_text('name: [')
     with pytest.raises(SpecError):
         PolicySpec.from_yaml_file(side)
+
+
+def test_a_file_that_does_not_prove_itself_is_not_kept(
+    build: Build, side: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bc_runtime.policy import wrap
+
+    real = wrap._copy_with_spec
+
+    def spoil(file: Any, target: Path, text: str) -> None:
+        real(file, target, text)
+        target.write_bytes(target.read_bytes()[:-10])
+
+    monkeypatch.setattr(wrap, '_copy_with_spec', spoil)
+    path = build(spec=None)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ModelFileError, match='truncated'):
+        wrap_model(path, PolicySpec.from_yaml_file(side), tmp_path / 'out.onnx')
+    assert sorted(tmp_path.iterdir()) == before
