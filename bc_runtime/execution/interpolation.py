@@ -95,7 +95,7 @@ def taps(table: ChunkTable, rows: Rows, t_ns: int, mode: Interpolation) -> Taps:
     u = (past - SNAP_NS) / dt
     u[past <= 2 * SNAP_NS] = 0.0  # the grid point itself
     u *= moving
-    per_s: Array = moving * (1e9 / dt)
+    per_s = np.multiply(moving, 1e9 / dt, dtype=np.float64)
     if mode is Interpolation.LINEAR:
         value, rate = np.empty((2, n)), np.empty((2, n))
         value[1] = u
