@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from bc_runtime.recording.labels import EpisodeLabels
 from bc_runtime.recording.reader import BagReader
+from bc_runtime.recording.topic import IMAGE_TYPES
 
 STATUS = 'bc_msgs/msg/ControllerStatus'
 CHUNK = 'bc_msgs/msg/ActionChunk'
 OBSERVATION_STATUS = 'bc_msgs/msg/ObservationStatus'
 POLICY_INFO = 'bc_msgs/msg/PolicyInfo'
 JOINT_STATE = 'sensor_msgs/msg/JointState'
-IMAGES = ('sensor_msgs/msg/CompressedImage', 'sensor_msgs/msg/Image')
 
 SOURCE_POLICY = 1  # bc_msgs/ControllerStatus
 
@@ -147,7 +147,7 @@ def load_episode(bag: BagReader, *, joints: bool = True) -> EpisodeRecord:
             sorted(
                 topic.name
                 for topic in bag.topics.values()
-                if topic.type in IMAGES and topic.message_count
+                if topic.type in IMAGE_TYPES and topic.message_count
             )
         ),
         observations=len(observations),

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from bc_runtime.recording.definitions import MessageDefinition
 from bc_runtime.recording.qos import QosProfile
 
+#: Message types that hold a camera picture.
+IMAGE_TYPES = ('sensor_msgs/msg/CompressedImage', 'sensor_msgs/msg/Image')
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedTopic:
