@@ -205,6 +205,12 @@ def pip_install(venv: Path, files: list[Path]) -> None:
         )
 
 
+def wheels_of(known: dict) -> str:
+    """Return the wheels that an environment has: asked for once, they stay."""
+    name, _, kind = known.get('identity', {}).get('ros', '').partition(' ')
+    return name if kind == 'wheels' and name in WHEELS else WHEELS[0]
+
+
 def describe(identity: dict) -> str:
     """Say in words for what an environment was made."""
     ros = '' if identity['ros'] == 'none' else f', ROS 2 {identity["ros"]}'
@@ -219,9 +225,15 @@ def main() -> None:
     options = parser.parse_args()
     venv = options.venv.absolute()
 
+    record = venv / 'bc_environment.json'
+    try:
+        known = json.loads(record.read_text())
+    except (OSError, ValueError):
+        known = {}
+
     distribution = sourced_distribution(venv)
     use_supported_python(distribution)
-    wheels = '' if distribution else os.environ.get('ROS_WHEELS') or WHEELS[0]
+    wheels = '' if distribution else os.environ.get('ROS_WHEELS') or wheels_of(known)
     if wheels and wheels not in WHEELS:
         fail(f'ROS_WHEELS={wheels} is not available; there are wheels of: {", ".join(WHEELS)}')
     python = getattr(sys, '_base_executable', None) or sys.executable
@@ -233,11 +245,6 @@ def main() -> None:
     if 'ros' not in options.groups:
         identity['ros'] = 'none'
 
-    record = venv / 'bc_environment.json'
-    try:
-        known = json.loads(record.read_text())
-    except (OSError, ValueError):
-        known = {}
     installed = known.get('groups', {})
     fresh = known.get('identity') != identity or not (venv / 'bin' / 'python').exists()
     groups = list(options.groups)

@@ -20,7 +20,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'bc_runtime'
 
 STATIONS = {'observation', 'policy', 'execution', 'safety', 'recording', 'sim'}
-LOOP = {'spec', 'observation', 'binding', 'policy', 'execution', 'safety', 'control', 'pipeline'}
+LOOP = {
+    'spec',
+    'binding',
+    *STATIONS - {'recording', 'sim'},
+    'control',
+    'inference_loop',
+    'pipeline',
+}
 OFFLINE = {'training', 'export'}
 # Folder or module of bc_runtime -> what of bc_runtime it may import, beside itself.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'resources': {'spec'},
     'binding': {'spec', 'observation'},
     'deployment': {'spec', 'resources', 'binding'},
-    'control': LOOP - {'pipeline'},
+    'control': LOOP - {'pipeline', 'inference_loop'},
+    'inference_loop': LOOP - {'pipeline', 'control'},
     'pipeline': LOOP,
     'evaluation': {'spec', 'recording'},
     'dataset': {'spec', 'recording', 'observation'},

@@ -201,6 +201,12 @@ def test_unknown_wheels_and_unknown_group_are_explained(repository: Path, tmp_pa
     assert not Path(venv).exists()
 
 
+def test_wheels_that_were_asked_for_stay(bootstrap: ModuleType) -> None:
+    assert bootstrap.wheels_of({}) == 'kilted'
+    assert bootstrap.wheels_of({'identity': {'ros': 'jazzy wheels'}}) == 'jazzy'
+    assert bootstrap.wheels_of({'identity': {'ros': 'jazzy distribution'}}) == 'kilted'
+
+
 def test_an_environment_of_somebody_else_is_left_alone(repository: Path, tmp_path: Path) -> None:
     venv = tmp_path / 'venv'
     (venv / 'bin').mkdir(parents=True)
