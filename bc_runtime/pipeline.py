@@ -141,7 +141,7 @@ class Pipeline:
         spec = self.policy.spec
         if not accepts_prefix(spec):
             return None
-        return self.control.committed(t_ns, dt_ns=spec.dt_ns, steps=spec.chunk_size)
+        return self.control.plan.committed(t_ns, dt_ns=spec.dt_ns, steps=spec.chunk_size)
 
     def _observe(self, t_ns: int) -> None:
         stamp_ns = self.assembler.reference_time()

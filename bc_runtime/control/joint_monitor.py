@@ -1,13 +1,21 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the joint states say: are they fresh, complete, and does the robot follow?"""
+"""What the joint states say: are they fresh, complete, sane, and does the robot follow?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import math
 
-from bc_runtime.safety import Flag
+from bc_runtime.safety import (
+    Flag,
+    FrozenJoints,
+    JointLimits,
+    Level,
+    TrackingMonitor,
+    outside_limits,
+    overspeed,
+)
 from bc_runtime.spec import RobotConfig
 
 
@@ -18,29 +26,69 @@ class JointMonitor:
     sender cannot make old data look fresh.
     """
 
-    def __init__(self, robot: RobotConfig) -> None:
+    def __init__(self, robot: RobotConfig, limits: Sequence[JointLimits]) -> None:
         self._joints = robot.command.joints
+        self._limits = limits
         self._max_age_s = robot.joint_states.max_age_s
-        self._tolerance = robot.tolerances.tracking
-        self._patience_s = robot.tolerances.tracking_s
+        self._tracking = TrackingMonitor(
+            limits, tolerance=robot.tolerances.tracking, hold_s=robot.tolerances.tracking_s
+        )
+        self._frozen = FrozenJoints(hold_s=robot.tolerances.tracking_s)
         self._arrival_ns: int | None = None
         self._missing: tuple[str, ...] = ()
-        self._behind_since_ns: int | None = None
+        self._answer: Mapping[Flag, str] = {}
+        self._speed = ''
         self.measured: tuple[float, ...] | None = None
+        self.error = 0.0
+        """Largest |command - measured| at the last measurement [rad or m]."""
 
-    def update(self, names: Sequence[str], positions: Sequence[float], *, arrival_ns: int) -> None:
+    def update(
+        self,
+        names: Sequence[str],
+        positions: Sequence[float],
+        velocities: Sequence[float],
+        *,
+        arrival_ns: int,
+        command: tuple[float, ...] | None,
+    ) -> None:
         """Take a joint state; joints are found by name, whatever their order.
 
         A message without all joints, or with a value that is not finite, does not count as fresh.
+
+        Args:
+            names: As in the message; likewise positions and velocities (may be empty).
+            positions: [rad or m].
+            velocities: [rad/s or m/s].
+            arrival_ns: Monotonic.
+            command: Last command while commands are sent, else None.
         """
-        at = dict(zip(names, positions, strict=False))
+        at = {name: index for index, name in enumerate(names) if index < len(positions)}
         self._missing = tuple(name for name in self._joints if name not in at)
         if self._missing:
             return
-        measured = tuple(float(at[name]) for name in self._joints)
-        if all(map(math.isfinite, measured)):
-            self.measured = measured
-            self._arrival_ns = arrival_ns
+        order = [at[name] for name in self._joints]
+        measured = tuple(float(positions[i]) for i in order)
+        if not all(map(math.isfinite, measured)):
+            return
+        self.measured = measured
+        self._arrival_ns = arrival_ns
+        self._speed = ''
+        if len(velocities) == len(names):
+            self._speed = overspeed([float(velocities[i]) for i in order], self._limits)
+        self._answer = self._judge(measured, command, arrival_ns)
+
+    def commanded(
+        self, position: tuple[float, ...], velocity: tuple[float, ...], now: int
+    ) -> None:
+        """Note a command that is sent (monotonic time)."""
+        self._tracking.command(now, position, velocity)
+
+    def reset(self) -> None:
+        """Begin to compare anew: the command starts from somewhere else, or nothing is sent."""
+        self._tracking.reset()
+        self._frozen.reset()
+        self._answer = {}
+        self.error = 0.0
 
     def age_s(self, mono_ns: int) -> float:
         """Return the time since the last complete joint state [s]; infinite before the first."""
@@ -48,34 +96,39 @@ class JointMonitor:
             return math.inf
         return (mono_ns - self._arrival_ns) * 1e-9
 
-    def flags(self, mono_ns: int, command: Sequence[float] | None) -> Mapping[Flag, str]:
-        """Return what is wrong now.
+    def distance(self, position: Sequence[float]) -> float:
+        """Return the largest |position - measured|; 0 before the first measurement."""
+        if self.measured is None:
+            return 0.0
+        return max(abs(p - m) for p, m in zip(position, self.measured, strict=True))
 
-        Args:
-            mono_ns: Now, monotonic.
-            command: The last command sent, or None while nothing is sent.
-        """
-        found: dict[Flag, str] = {}
+    def flags(self, mono_ns: int) -> Mapping[Flag, str]:
+        """Return what is wrong now."""
+        found: dict[Flag, str] = dict(self._answer)
         age = self.age_s(mono_ns)
         if self._missing:
             found[Flag.JOINT_MISSING] = ', '.join(self._missing)
         if age > self._max_age_s:
-            found[Flag.JOINT_STATES_STALE] = (
-                'none has come' if math.isinf(age) else f'{age:.2f} s old'
-            )
-        worst, joint = self.tracking_error(command)
-        if worst <= self._tolerance:
-            self._behind_since_ns = None
-        elif self._behind_since_ns is None:
-            self._behind_since_ns = mono_ns
-        elif (mono_ns - self._behind_since_ns) * 1e-9 > self._patience_s:
-            found[Flag.TRACKING_ERROR] = f'{joint} is {worst:.3f} off'
+            text = 'none has come' if math.isinf(age) else f'{age:.2f} s old'
+            found[Flag.JOINT_STATES_STALE] = text
+        if self._speed:
+            found[Flag.OVERSPEED] = self._speed
+        if self.measured is not None:
+            outside = outside_limits(self.measured, self._limits)
+            if outside:
+                found[Flag.OUTSIDE_LIMITS] = outside
         return found
 
-    def tracking_error(self, command: Sequence[float] | None) -> tuple[float, str]:
-        """Return the largest |command - measured| and its joint; 0 where unknown."""
-        if command is None or self.measured is None:
-            return 0.0, ''
-        errors = [abs(c - m) for c, m in zip(command, self.measured, strict=True)]
-        worst = max(errors)
-        return worst, self._joints[errors.index(worst)]
+    def _judge(
+        self, measured: tuple[float, ...], command: tuple[float, ...] | None, now_ns: int
+    ) -> Mapping[Flag, str]:
+        if command is None:
+            return {}
+        found = {}
+        report = self._tracking.measure(now_ns, measured)
+        self.error = report.error
+        if report.level is Level.STOP:
+            found[Flag.TRACKING_ERROR] = report.text
+        if self._frozen.check(now_ns, measured, command):
+            found[Flag.JOINT_STATES_FROZEN] = 'the same values while the command moves'
+        return found

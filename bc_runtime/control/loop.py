@@ -11,51 +11,42 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import math
 
-from bc_runtime.control.chunk_gate import ChunkGate
+from bc_runtime.control.human_port import HumanPort
 from bc_runtime.control.joint_monitor import JointMonitor
 from bc_runtime.control.observation_monitor import ObservationMonitor
 from bc_runtime.control.options import ControlOptions
+from bc_runtime.control.plan import Plan, PlanPoint
 from bc_runtime.control.tick import TickResult
-from bc_runtime.execution import (
-    ActionChunk,
-    CommittedPrefix,
-    Setpoint,
-    Timeline,
-    make_strategy,
-)
+from bc_runtime.execution import ActionChunk
 from bc_runtime.safety import (
     Action,
+    Approach,
     Checker,
+    ClockStep,
     Conditions,
     Event,
     Flag,
+    JointLimits,
     Limiter,
     LimiterStep,
+    MissedTicks,
     Source,
     State,
     Supervisor,
     SupervisorConfig,
     SupervisorStep,
+    TickWatchdog,
     align_limits,
     limits_of,
 )
 from bc_runtime.safety.states import POLICY_STATES
 from bc_runtime.spec import PolicySpec, RobotConfig
 
-#: A tick that comes later than this after the one before means that the loop stood still [s].
-STALL_S = 0.2
-#: ALIGN has arrived when every joint is this near its target [rad or m] ...
-ALIGN_TOLERANCE = 0.08
-#: ... for this long [s].
-ALIGN_SETTLE_S = 0.1
-
-#: How long ended chunks stay known, for the prefix of real-time chunking [s].
-RETAIN_S = 0.25
-#: Steps before now that a committed plan begins: observations are older than now.
-PREFIX_BACK_STEPS = 2
+Reply = Callable[[bool, str], None]
 
 #: States in which chunks are wanted.
 _ACCEPTING = frozenset({State.ALIGN, State.AUTO, State.SLOW, State.HANDBACK})
+_EXECUTING = frozenset({State.AUTO, State.SLOW})
 
 
 class ControlLoop:
@@ -64,41 +55,34 @@ class ControlLoop:
     def __init__(self, robot: RobotConfig, options: ControlOptions | None = None) -> None:
         self.options = options or ControlOptions()
         self.robot = robot
-        self.spec: PolicySpec | None = None
         self.joints = robot.command.joints
         self.dt_ns = round(1e9 / robot.command.rate_hz)
-        self._limits = limits_of([robot.joint(name) for name in self.joints])
-        self._align_limits = align_limits(self._limits)
+        self.limits: tuple[JointLimits, ...] = limits_of([robot.joint(n) for n in self.joints])
+        self._align_limits = align_limits(self.limits)
         dt_s = 1.0 / robot.command.rate_hz
-        self._limiter = Limiter(self._limits, dt_s, coordinated=self.options.coordinated)
-        self._checker = Checker(self._limits, dt_s)
-        self._timeline = Timeline(
-            make_strategy(self.options.strategy, self.options.strategy_options),
-            interpolation=self.options.interpolation,
-            retain_s=RETAIN_S,
+        self._limiter = Limiter(self.limits, dt_s, coordinated=self.options.coordinated)
+        self._checker = Checker(self.limits, dt_s)
+        self._approach = Approach(
+            self.limits, max_distance=dict.fromkeys(self.joints, robot.tolerances.start)
         )
-        self.gate = ChunkGate(self._timeline, robot)
-        self._joint_monitor = JointMonitor(robot)
-        self._observation_monitor = ObservationMonitor(
+        self.plan = Plan(self.joints, self.limits, self.options)
+        self._robot_says = JointMonitor(robot, self.limits)
+        self._observations = ObservationMonitor(
             max_age_s=robot.tolerances.max_observation_age_s,
             patience_s=self.options.observation_patience_s,
         )
-        self._supervisor = Supervisor(SupervisorConfig())
-        self._events: list[tuple[Event, Callable[[bool, str], None]]] = []
+        self._human = HumanPort(robot, self.options.human_mode)
+        self._watchdog = TickWatchdog()
+        self._missed = MissedTicks(dt_s)
+        self._clock = ClockStep()
+        self._supervisor = Supervisor(SupervisorConfig(auto_resume=self.options.auto_resume))
+        self._events: list[tuple[Event, Reply]] = []
         self._estop = False
-        self._fault: tuple[Flag, str] | None = None
-        self._last_tick_ns: int | None = None
-        self._order: tuple[tuple[str, ...], tuple[int, ...]] = ((), ())
+        self._faults: dict[Flag, str] = {}
         self._newest_used = 0
-        self._aligned_since_ns: int | None = None
-        self._sending = False
+        self._sent: tuple[float, ...] | None = None
 
     # What comes in ----------------------------------------------------------------------------
-
-    @property
-    def limits(self) -> Sequence[object]:
-        """Limits per joint, in the order of the robot's command."""
-        return self._limits
 
     @property
     def state(self) -> State:
@@ -110,68 +94,81 @@ class ControlLoop:
         """Present epoch."""
         return self._supervisor.epoch
 
-    def set_policy(self, policy_id: str, spec: PolicySpec | None) -> None:
-        """Take chunks of this policy from now on; an empty id takes none."""
-        self.gate.policy_id = policy_id
-        self.spec = spec
+    @property
+    def watchdog(self) -> TickWatchdog:
+        """Whether the loop turns; may be asked from another thread."""
+        return self._watchdog
 
-    def post(
-        self, event: Event, reply: Callable[[bool, str], None] = lambda _ok, _text: None
-    ) -> None:
+    def set_policy(self, policy_id: str, spec: PolicySpec) -> None:
+        """Take chunks of this policy from now on; what is planned already goes on."""
+        self.plan.set_policy(policy_id, spec)
+
+    def post(self, event: Event, reply: Reply = lambda _ok, _text: None) -> None:
         """Ask for something; the next tick decides and calls `reply(accepted, text)`."""
         self._events.append((event, reply))
 
     def on_joint_state(
-        self, names: Sequence[str], positions: Sequence[float], *, arrival_ns: int
+        self,
+        names: Sequence[str],
+        positions: Sequence[float],
+        velocities: Sequence[float] = (),
+        *,
+        arrival_ns: int,
     ) -> None:
         """Take measured positions; `arrival_ns` is monotonic."""
-        self._joint_monitor.update(names, positions, arrival_ns=arrival_ns)
+        self._robot_says.update(
+            names, positions, velocities, arrival_ns=arrival_ns, command=self._sent
+        )
 
     def on_observation(self, *, valid: bool, reasons: Sequence[str], arrival_ns: int) -> None:
         """Take the status of an observation; `arrival_ns` is monotonic."""
-        self._observation_monitor.update(valid=valid, reasons=reasons, arrival_ns=arrival_ns)
+        self._observations.update(valid=valid, reasons=reasons, arrival_ns=arrival_ns)
 
     def on_chunk(self, chunk: ActionChunk) -> str:
         """Take a chunk; return why it does not count, empty if it does."""
-        return self.gate.add(chunk)
-
-    def committed(self, ros_ns: int, *, dt_ns: int, steps: int) -> CommittedPrefix | None:
-        """Return the plan around now for a policy that continues from it, None without plan.
-
-        It begins a little in the past, where the next observation lies, if the plan reaches there.
-        """
-        for back in (PREFIX_BACK_STEPS, 0):
-            start_ns = ros_ns - back * dt_ns
-            plan = self._timeline.committed(start_ns, steps + back, dt_ns=dt_ns)
-            if plan is not None and len(plan.values):
-                return plan
-        return None
+        command = None
+        if self._limiter.seeded:
+            command = dict(zip(self.joints, self._limiter.position, strict=True))
+        return self.plan.add(chunk, command=command, executing=self.state in _EXECUTING)
 
     def on_estop(self, pressed: bool) -> None:
         """Take the state of the emergency stop; a press is latched until reset."""
         self._estop = pressed
 
+    def on_takeover(self, pressed: bool, *, arrival_ns: int) -> None:
+        """Take the human's hold-to-run signal; it must be repeated while held."""
+        event = self._human.on_takeover(pressed, arrival_ns=arrival_ns)
+        if event is not None:
+            self.post(event)
+
+    def on_teleop(
+        self, names: Sequence[str], positions: Sequence[float], *, arrival_ns: int
+    ) -> None:
+        """Take the joints that the human moves."""
+        self._human.on_teleop(names, positions, arrival_ns=arrival_ns)
+
     def fail(self, flag: Flag, text: str) -> None:
         """Report a fault of the process around the loop; the next tick brakes."""
-        self._fault = (flag, text)
+        self._faults[flag] = text
 
     # One tick ---------------------------------------------------------------------------------
 
-    def tick(self, *, mono_ns: int, ros_ns: int) -> TickResult:
+    def tick(self, *, mono_ns: int, ros_ns: int, missed: int = 0) -> TickResult:
         """Decide and return one tick.
 
         Args:
             mono_ns: Monotonic time of the tick; ages and timeouts are judged by it.
             ros_ns: ROS time of the tick; the plan lies on it.
+            missed: Deadlines that passed without a tick since the last one.
         """
-        plan, setpoint = self._look_at_plan(ros_ns)
-        plan_age_s = self._plan_age_s(setpoint, ros_ns)
-        aligned = self._aligned(plan, mono_ns)
+        point = self.plan.at(ros_ns, ahead_ns=self.dt_ns)
+        self._missed.note(mono_ns, missed)
         conditions = Conditions(
-            flags=self._flags(mono_ns, setpoint is not None, plan_age_s),
+            flags=self._flags(point, mono_ns, ros_ns),
             at_rest=not self._limiter.seeded or self._limiter.at_rest,
-            plan_ready=setpoint is not None,
-            aligned=aligned,
+            plan_ready=point is not None,
+            aligned=self._approach.aligned,
+            human_aligned=self._limiter.seeded and self._human.aligned(self._limiter.position),
             activate_blockers=self._activate_blockers(),
             start_blockers=self._start_blockers(),
         )
@@ -180,66 +177,37 @@ class ControlLoop:
         for (_, reply), answer in zip(events, step.replies, strict=True):
             reply(answer.accepted, answer.text)
         self._act(step, ros_ns)
-        command = self._command(step, plan, setpoint)
-        self._sending = command is not None
-        return self._result(step, plan, setpoint, command, plan_age_s, mono_ns, ros_ns)
+        command = self._command(step, point)
+        self._note(command, mono_ns)
+        self.plan.advance(step.speed_scale, self.dt_ns)
+        return self._result(step, point, command, mono_ns, ros_ns)
 
-    def _look_at_plan(self, ros_ns: int) -> tuple[tuple[float, ...] | None, Setpoint | None]:
-        """Return where the joints should be at the end of this tick, in command order."""
-        answer = self._timeline.at(ros_ns + self.dt_ns)
-        if not isinstance(answer, Setpoint):
-            return None, None
-        if self._order[0] != answer.names:
-            self._order = (answer.names, tuple(answer.names.index(n) for n in self.joints))
-        return tuple(float(answer.values[i]) for i in self._order[1]), answer
-
-    def _plan_age_s(self, setpoint: Setpoint | None, ros_ns: int) -> float:
-        if setpoint is None:
-            return math.nan
-        stamp = self.gate.stamp_of(int(setpoint.chunk_sequences[-1]))
-        return math.nan if stamp is None else (ros_ns - stamp) * 1e-9
-
-    def _flags(self, mono_ns: int, covered: bool, plan_age_s: float) -> dict[Flag, str]:
-        sent = self._limiter.position if self._sending else None
-        flags = dict(self._joint_monitor.flags(mono_ns, sent))
+    def _flags(self, point: PlanPoint | None, mono_ns: int, ros_ns: int) -> dict[Flag, str]:
+        flags = dict(self._robot_says.flags(mono_ns))
         # A plan that nobody follows any more may grow old.
-        followed = self.state in POLICY_STATES
-        flags.update(
-            self._observation_monitor.flags(mono_ns, plan_age_s if followed else math.nan)
-        )
+        followed = point is not None and self.state in POLICY_STATES
+        age_s = point.age_s if followed and point is not None else math.nan
+        flags.update(self._observations.flags(mono_ns, age_s))
+        flags.update(self.plan.flags(ros_ns))
+        flags.update(self._human.flags(mono_ns))
         if self._estop:
             flags[Flag.ESTOP] = 'pressed'
-        if not covered:
+        if point is None:
             flags[Flag.COVERAGE_HOLE] = 'no chunk covers this tick'
-        if self.gate.rejected_in_a_row >= self.options.rejected_limit:
-            flags[Flag.CHUNKS_REJECTED] = self.gate.last_reason
-        if self._last_tick_ns is not None and mono_ns - self._last_tick_ns > STALL_S * 1e9:
-            gap_s = (mono_ns - self._last_tick_ns) * 1e-9
+        gap_s = self._watchdog.beat(mono_ns)
+        if self._watchdog.stood_still(gap_s):
             flags[Flag.TICK_STALLED] = f'{gap_s:.2f} s'
-        self._last_tick_ns = mono_ns
-        if self._fault is not None:
-            flags[self._fault[0]] = self._fault[1]
-            self._fault = None
+        if self._missed.too_many:
+            flags[Flag.TICKS_MISSED] = f'{self._missed.share:.0%} of the last ticks'
+        self._clock.check(ros_ns, mono_ns)
+        if self._clock.active(mono_ns):
+            flags[Flag.CLOCK_STEP] = f'by {self._clock.last_step_s:+.2f} s'
+        flags.update(self._faults)
+        self._faults.clear()
         return flags
 
-    def _aligned(self, plan: tuple[float, ...] | None, mono_ns: int) -> bool:
-        """Return whether the command has been near the plan for long enough."""
-        if plan is None or not self._limiter.seeded:
-            self._aligned_since_ns = None
-            return False
-        near = all(
-            abs(p - q) <= ALIGN_TOLERANCE
-            for p, q in zip(plan, self._limiter.position, strict=True)
-        )
-        if not near:
-            self._aligned_since_ns = None
-            return False
-        if self._aligned_since_ns is None:
-            self._aligned_since_ns = mono_ns
-        return (mono_ns - self._aligned_since_ns) * 1e-9 >= ALIGN_SETTLE_S
-
     def _activate_blockers(self) -> tuple[str, ...]:
-        if self._joint_monitor.measured is None:
+        if self._robot_says.measured is None:
             return (
                 f'no joint state with {", ".join(self.joints)} has come on '
                 f'{self.robot.joint_states.topic!r}; is the driver running?',
@@ -248,12 +216,10 @@ class ControlLoop:
 
     def _start_blockers(self) -> tuple[str, ...]:
         blockers = list(self._activate_blockers())
-        if not self.gate.policy_id:
+        if not self.plan.policy_id:
             blockers.append('no policy is loaded; see the inference node')
-        if self._observation_monitor.reasons:
-            blockers.append(
-                'no valid observation: ' + '; '.join(self._observation_monitor.reasons)
-            )
+        if self._observations.reasons:
+            blockers.append('no valid observation: ' + '; '.join(self._observations.reasons))
         return tuple(blockers)
 
     # Command ----------------------------------------------------------------------------------
@@ -264,45 +230,39 @@ class ControlLoop:
                 self._reseed_if_moved()
             for action in transition.actions:
                 if action is Action.NEW_EPOCH:
-                    self._timeline.clear(transition.epoch, newer_than_ns=ros_ns)
-                    self.gate.clear()
+                    self.plan.clear(transition.epoch, now_ns=ros_ns)
                     self._newest_used = 0
-                elif action is Action.SEED_MEASURED and self._joint_monitor.measured is not None:
-                    self._seed(self._joint_monitor.measured)
-            if transition.previous is not transition.state:
-                slow = transition.state is State.ALIGN
-                self._limiter.set_limits(self._align_limits if slow else self._limits)
+                elif action is Action.SEED_MEASURED and self._robot_says.measured is not None:
+                    self._seed(self._robot_says.measured)
+            if transition.previous is transition.state:
+                continue
+            self._approach.reset()
+            aligning = transition.state is State.ALIGN
+            self._limiter.set_limits(self._align_limits if aligning else self.limits)
+            if transition.state is State.HUMAN:
+                self._human.engage(self._limiter.position)
+            elif transition.previous is State.HUMAN:
+                self._human.release()
 
     def _reseed_if_moved(self) -> None:
         """Begin from the measurement if the robot is elsewhere than it was last told to be."""
-        measured = self._joint_monitor.measured
+        measured = self._robot_says.measured
         if measured is None:
             return
-        distance, _ = self._joint_monitor.tracking_error(self._limiter.position)
-        if distance > self.options.reseed_distance:
+        if self._robot_says.distance(self._limiter.position) > self.options.reseed_distance:
             self._seed(measured)
 
     def _seed(self, positions: tuple[float, ...]) -> None:
         self._limiter.seed(positions)
         self._checker.seed(positions)
+        self._robot_says.reset()
 
-    def _command(
-        self,
-        step: SupervisorStep,
-        plan: tuple[float, ...] | None,
-        setpoint: Setpoint | None,
-    ) -> LimiterStep | None:
-        source = step.source
+    def _command(self, step: SupervisorStep, point: PlanPoint | None) -> LimiterStep | None:
         # READY sends nothing: the driver keeps the last command, and a person may move the robot.
-        if source is Source.NONE or step.state is State.READY or not self._limiter.seeded:
+        silent = step.source is Source.NONE or step.state is State.READY
+        if silent or not self._limiter.seeded:
             return None
-        if source in (Source.POLICY, Source.ALIGN) and plan is not None and setpoint is not None:
-            rates = tuple(float(setpoint.velocities[i]) for i in self._order[1])
-            command = self._limiter.step(plan, rates)
-        elif source is Source.HOLD:
-            command = self._limiter.hold()
-        else:
-            command = self._limiter.brake()
+        command = self._limited(step, point)
         verdict = self._checker.check(command.position)
         if verdict.ok:
             return command
@@ -311,28 +271,58 @@ class ControlLoop:
         command = self._limiter.brake()
         return command if self._checker.check(command.position).ok else None
 
+    def _limited(self, step: SupervisorStep, point: PlanPoint | None) -> LimiterStep:
+        if step.source is Source.POLICY and point is not None:
+            return self._limiter.step(point.position, point.velocity)
+        if step.source is Source.ALIGN and point is not None:
+            return self._approached(point)
+        if step.source is Source.HUMAN:
+            target = self._human.target()
+            if target is not None:
+                return self._limiter.step(target)
+        if step.source is Source.HOLD:
+            return self._limiter.hold()
+        return self._limiter.brake()
+
+    def _approached(self, point: PlanPoint) -> LimiterStep:
+        """Go slowly to where the plan began; it stays the target until the robot is there."""
+        if self._approach.target is None:
+            far = self._approach.begin(point.position, self._limiter.position)
+            if far:
+                self.fail(Flag.ALIGN_TOO_FAR, far)
+        target = self._approach.target
+        return self._limiter.hold() if target is None else self._limiter.step(target)
+
+    def _note(self, command: LimiterStep | None, mono_ns: int) -> None:
+        """Remember what was sent, for the monitors."""
+        if command is None:
+            if self._sent is not None:
+                self._robot_says.reset()
+            self._sent = None
+            return
+        self._sent = command.position
+        self._robot_says.commanded(command.position, command.velocity, mono_ns)
+        if self._approach.target is not None:
+            self._approach.update(command.position, mono_ns)
+
     # What goes out ----------------------------------------------------------------------------
 
     def _result(
         self,
         step: SupervisorStep,
-        plan: tuple[float, ...] | None,
-        setpoint: Setpoint | None,
+        point: PlanPoint | None,
         command: LimiterStep | None,
-        plan_age_s: float,
         mono_ns: int,
         ros_ns: int,
     ) -> TickResult:
-        acting = step.source in (Source.POLICY, Source.ALIGN) and setpoint is not None
-        sequence = int(setpoint.chunk_sequences[-1]) if acting and setpoint is not None else 0
-        latency_s = math.nan
-        if sequence > self._newest_used:
-            self._newest_used = sequence
-            latency_s = plan_age_s
-        deviation = 0.0
-        if acting and plan is not None and command is not None:
-            deviation = max(abs(p - c) for p, c in zip(plan, command.position, strict=True))
-        sent = command.position if command is not None else None
+        following = step.source is Source.POLICY and point is not None and command is not None
+        latency_s, deviation = math.nan, 0.0
+        if following and point is not None and command is not None:
+            if point.sequence > self._newest_used:
+                self._newest_used = point.sequence
+                latency_s = point.age_s
+            pairs = zip(point.position, command.position, strict=True)
+            deviation = max(abs(wanted - sent) for wanted, sent in pairs)
         return TickResult(
             state=step.state,
             source=step.source,
@@ -342,16 +332,16 @@ class ControlLoop:
             transitions=step.transitions,
             epoch=self._supervisor.epoch,
             command=command,
-            setpoint=plan,
+            setpoint=None if point is None else point.position,
             speed_scale=step.speed_scale,
             accepting=step.state in _ACCEPTING,
             finished=step.memory.finished,
-            chunk_sequence=sequence,
-            live_chunks=len(setpoint.chunk_sequences) if setpoint is not None else 0,
-            remaining_s=self._timeline.remaining_s(ros_ns) if setpoint is not None else 0.0,
+            chunk_sequence=point.sequence if following and point is not None else 0,
+            live_chunks=0 if point is None else point.chunks,
+            remaining_s=0.0 if point is None else self.plan.remaining_s(ros_ns),
             latency_s=latency_s,
-            observation_age_s=plan_age_s,
-            joint_state_age_s=self._joint_monitor.age_s(mono_ns),
-            tracking_error=self._joint_monitor.tracking_error(sent)[0],
+            observation_age_s=math.nan if point is None else point.age_s,
+            joint_state_age_s=self._robot_says.age_s(mono_ns),
+            tracking_error=self._robot_says.error,
             deviation=deviation,
         )

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bc_runtime.safety.human import HumanMode
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlOptions:
@@ -22,6 +24,9 @@ class ControlOptions:
             under its weight must not be told to hold the sag.
         observation_patience_s: Invalid observations for longer than this stop the robot [s].
         rejected_limit: This many rejected chunks in a row stop the robot.
+        human_mode: `absolute` (the leader's pose is the target, aligned first) or `relative` (its
+            motion since the takeover is).
+        auto_resume: After a takeover the policy goes on without being asked.
     """
 
     strategy: str = 'temporal_ensemble'
@@ -31,3 +36,5 @@ class ControlOptions:
     reseed_distance: float = 0.05
     observation_patience_s: float = 0.3
     rejected_limit: int = 3
+    human_mode: HumanMode = 'absolute'
+    auto_resume: bool = False

@@ -78,6 +78,18 @@ PARAMETERS = (
         read_only=True,
     ),
     Parameter(
+        name='human_mode',
+        default='absolute',
+        description='absolute: the leader is aligned first; relative: its motion counts (clutch)',
+        read_only=True,
+    ),
+    Parameter(
+        name='auto_resume',
+        default=False,
+        description='After a takeover the policy goes on without ~/resume',
+        read_only=True,
+    ),
+    Parameter(
         name='realtime_priority',
         default=40,
         description='SCHED_FIFO priority of the tick, where the system permits it; 0: normal',
@@ -115,6 +127,7 @@ class ControllerNode(DeploymentNode):
         self._wanted = False
         self._remarks: list[str] = []
         self._resting = threading.Event()
+        self._missed = 0
 
     # Lifecycle --------------------------------------------------------------------------------
 
@@ -136,6 +149,11 @@ class ControllerNode(DeploymentNode):
         self.create_subscription(
             bc_msg.ObservationStatus, 'observation_status', self._on_observation, qos.DATA
         )
+        if robot.human.takeover_topic:
+            self.create_subscription(Bool, robot.human.takeover_topic, self._on_takeover, qos.DATA)
+            self.create_subscription(
+                JointState, robot.human.teleop_topic, self._on_teleop, qos.SENSOR
+            )
         if robot.human.estop_topic:
             self.create_subscription(Bool, robot.human.estop_topic, self._on_estop, qos.DATA)
         for name, event in (
@@ -175,6 +193,8 @@ class ControllerNode(DeploymentNode):
             strategy=strategy,
             strategy_options=options,
             interpolation=self.get_parameter('interpolation').value,
+            human_mode=self.get_parameter('human_mode').value,
+            auto_resume=self.get_parameter('auto_resume').value,
             coordinated=self.get_parameter('coordinated').value,
         )
 
@@ -215,14 +235,16 @@ class ControllerNode(DeploymentNode):
 
     def _on_joint_state(self, msg: JointState) -> None:
         with self._lock:
-            self._loop.on_joint_state(msg.name, msg.position, arrival_ns=time.monotonic_ns())
+            self._loop.on_joint_state(
+                msg.name, msg.position, msg.velocity, arrival_ns=time.monotonic_ns()
+            )
 
     def _on_chunk(self, msg: bc_msg.ActionChunk) -> None:
         try:
             chunk = convert.chunk_from_msg(msg, received_ns=self.get_clock().now().nanoseconds)
         except BcError as error:
             with self._lock:
-                self._loop.gate.reject(str(error))
+                self._loop.plan.malformed(str(error), now_ns=self.get_clock().now().nanoseconds)
             self.get_logger().error(f'chunk refused: {error}', throttle_duration_sec=1.0)
             return
         with self._lock:
@@ -249,6 +271,14 @@ class ControllerNode(DeploymentNode):
     def _on_estop(self, msg: Bool) -> None:
         with self._lock:
             self._loop.on_estop(msg.data)
+
+    def _on_takeover(self, msg: Bool) -> None:
+        with self._lock:
+            self._loop.on_takeover(msg.data, arrival_ns=time.monotonic_ns())
+
+    def _on_teleop(self, msg: JointState) -> None:
+        with self._lock:
+            self._loop.on_teleop(msg.name, msg.position, arrival_ns=time.monotonic_ns())
 
     def _on_request(
         self, event: Event, _request: Trigger.Request, response: Trigger.Response
@@ -285,7 +315,10 @@ class ControllerNode(DeploymentNode):
                     and tick.index % ACTIVATE_EVERY == 0
                 ):
                     self._loop.post(Event.ACTIVATE)
-                result = self._loop.tick(mono_ns=start_ns, ros_ns=ros_ns)
+                result = self._loop.tick(
+                    mono_ns=start_ns, ros_ns=ros_ns, missed=tick.missed - self._missed
+                )
+                self._missed = tick.missed
             if result.command is not None and not self._dry_run:
                 self._output.send(result.command)
             self._report.publish(
@@ -315,12 +348,12 @@ class ControllerNode(DeploymentNode):
         result = self._result
         if result is None:
             return DiagnosticStatus.WARN, 'not configured', {}
-        gate = self._loop.gate
+        plan = self._loop.plan
         facts = {
             'state': result.state.value,
-            'chunks_accepted': gate.accepted,
-            'chunks_rejected': gate.rejected,
-            'last_rejection': gate.last_reason,
+            'chunks_accepted': plan.accepted,
+            'chunks_rejected': plan.rejected,
+            'last_rejection': plan.last_rejection,
             'joint_state_age_ms': round(result.joint_state_age_s * 1e3, 1),
             'remarks': '; '.join(self._remarks),
         }

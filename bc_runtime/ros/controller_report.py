@@ -100,8 +100,8 @@ class ControllerReport:
         msg.tracking_error = result.tracking_error
         msg.limiter_flags = result.command.active & _LIMIT_BITS if result.command else 0
         msg.limiter_deviation = result.deviation
-        msg.chunks_accepted = loop.gate.accepted
-        msg.chunks_rejected = loop.gate.rejected
+        msg.chunks_accepted = loop.plan.accepted
+        msg.chunks_rejected = loop.plan.rejected
         msg.starved_ticks = self._starved
         msg.speed_scale = result.speed_scale
         self._status_publisher.publish(msg)
@@ -113,15 +113,17 @@ class ControllerReport:
             epoch=result.epoch,
             state=result.state.value,
             accepting=result.accepting,
-            policy_id=loop.gate.policy_id,
+            policy_id=loop.plan.policy_id,
             chunk_sequence=result.chunk_sequence,
             remaining_horizon=result.remaining_s,
             inference_delay=result.latency_s if not math.isnan(result.latency_s) else 0.0,
         )
         msg.header.stamp = stamp
-        spec = loop.spec
+        spec = loop.plan.spec
         if spec is not None and result.accepting and accepts_prefix(spec):
-            plan = loop.committed(convert.to_ns(stamp), dt_ns=spec.dt_ns, steps=spec.chunk_size)
+            plan = loop.plan.committed(
+                convert.to_ns(stamp), dt_ns=spec.dt_ns, steps=spec.chunk_size
+            )
             convert.fill_prefix(msg, plan)
         self._execution_publisher.publish(msg)
 

@@ -13,7 +13,7 @@ import pytest
 from bc_runtime.control import ControlLoop, ControlOptions, TickResult
 from bc_runtime.execution import ActionChunk
 from bc_runtime.safety import Event, Flag, Source, State
-from bc_runtime.spec import ActionKind, RobotConfig
+from bc_runtime.spec import ActionKind, PolicySpec, RobotConfig
 
 POLICY = 'a' * 64
 S = 1_000_000_000
@@ -29,6 +29,29 @@ joint_states: {topic: joint_states, max_age_s: 0.1}
 command: {type: joint_trajectory, topic: joint_trajectory, joints: [a, b], rate_hz: 100.0}
 tolerances: {tracking: 0.2, tracking_s: 0.2, max_observation_age_s: 0.3}
 """)
+
+SPEC = PolicySpec.from_dict(
+    {
+        'schema_version': 1,
+        'name': 'straight',
+        'family': 'mlp',
+        'control_hz': 15.0,
+        'chunk_size': 12,
+        'inputs': [
+            {
+                'kind': 'state',
+                'name': 'state',
+                'shape': [1, 2],
+                'joints': ['a', 'b'],
+                'units': ['rad', 'rad'],
+            }
+        ],
+        'output': {
+            'name': 'action',
+            'groups': [{'kind': 'joint_position', 'names': ['a', 'b'], 'units': ['rad', 'rad']}],
+        },
+    }
+)
 
 
 @dataclass
@@ -82,7 +105,7 @@ class Rig:
         return self.results[-1]
 
     def ready(self) -> Rig:
-        self.loop.set_policy(POLICY, None)
+        self.loop.set_policy(POLICY, SPEC)
         self.run(0.05)
         self.post(Event.CONFIGURED)
         self.post(Event.ACTIVATE)
@@ -142,9 +165,11 @@ def test_a_chunk_of_an_older_epoch_or_another_policy_is_not_executed():
     rig = Rig(policy=False).ready()
     rig.post(Event.START)
     rig.run(0.01)
-    assert rig.loop.on_chunk(rig.chunk(epoch=rig.loop.epoch - 1)) == 'stale_epoch'
-    assert 'not in charge' in rig.loop.on_chunk(rig.chunk(policy_id='b' * 64))
-    assert 'expected actions for a, b' in rig.loop.on_chunk(rig.chunk(names=('a', 'c')))
+    assert rig.loop.on_chunk(rig.chunk(epoch=rig.loop.epoch - 1)).startswith('E4_EPOCH')
+    assert 'E1_POLICY' in rig.loop.on_chunk(rig.chunk(policy_id='b' * 64))
+    assert rig.loop.plan.rejected == 0
+    assert "expected the actions ['a', 'b']" in rig.loop.on_chunk(rig.chunk(names=('a', 'c')))
+    assert rig.loop.plan.rejected == 1
     assert rig.run(0.1).setpoint is None
     assert rig.position == [0.0, 0.0]
 
@@ -155,7 +180,7 @@ def test_observations_from_before_the_start_are_void():
     rig.run(0.1)
     rig.post(Event.START)
     rig.run(0.01)
-    assert rig.loop.on_chunk(rig.chunk(stamp_ns=stale)) == 'stale_observation'
+    assert 'older than the resume' in rig.loop.on_chunk(rig.chunk(stamp_ns=stale))
 
 
 def test_a_silent_policy_stops_the_robot_and_nothing_moves_again_by_itself():
@@ -285,6 +310,78 @@ def test_latency_is_told_once_per_chunk():
     told = [r.latency_s for r in rig.results if not math.isnan(r.latency_s)]
     assert len(told) == len({r.chunk_sequence for r in rig.results if r.chunk_sequence})
     assert all(0.0 <= value <= 0.05 for value in told)
+
+
+def test_a_first_action_too_far_away_is_refused_before_anything_moves():
+    rig = Rig(policy=False).ready()
+    rig.post(Event.START)
+    rig.run(0.02)
+    far = np.full((12, 2), 0.9, np.float32)
+    assert rig.loop.on_chunk(rig.chunk(values=far, stamp_ns=rig.t - DT // 2)) == ''
+    rig.run(0.2)
+    assert rig.results[-1].state is State.READY
+    assert rig.position == [0.0, 0.0]
+    assert any(t.code == Flag.ALIGN_TOO_FAR for r in rig.results for t in r.transitions)
+
+
+def test_three_malformed_chunks_in_a_row_are_a_fault():
+    rig = Rig().auto()
+    rig.policy = False
+    for _ in range(3):
+        rig.loop.on_chunk(rig.chunk(values=np.zeros((5, 2), np.float32)))
+    rig.run(0.5)
+    assert rig.results[-1].state is State.FAULT
+    assert rig.results[-1].stop_code == Flag.CHUNKS_MALFORMED
+
+
+def human(rig: Rig, seconds: float, *, leader: list[float] | None, pressed: bool = True) -> None:
+    for _ in range(round(seconds * 100)):
+        rig.loop.on_takeover(pressed, arrival_ns=rig.t)
+        if leader is not None:
+            rig.loop.on_teleop(['a', 'b'], leader, arrival_ns=rig.t)
+        rig.run(0.01)
+
+
+def test_a_human_takes_over_only_where_the_robot_is_and_hands_back_without_old_chunks():
+    rig = Rig().auto()
+    human(rig, 0.2, leader=[0.9, 0.9])
+    assert rig.results[-1].state is State.TAKEOVER
+    human(rig, 0.2, leader=list(rig.position))
+    assert rig.results[-1].state is State.HUMAN
+    goal = [rig.position[0] - 0.1, rig.position[1] + 0.1]
+    human(rig, 1.0, leader=goal)
+    assert rig.results[-1].source is Source.HUMAN
+    assert rig.position == pytest.approx(goal, abs=1e-3)
+    epoch = rig.loop.epoch
+    human(rig, 0.5, leader=goal, pressed=False)
+    assert rig.results[-1].state is State.HANDBACK
+    assert rig.loop.epoch == epoch + 1
+    assert rig.position == pytest.approx(goal, abs=1e-3)
+    rig.post(Event.RESUME)
+    human(rig, 0.6, leader=None, pressed=False)
+    assert rig.results[-1].state is State.AUTO
+
+
+def test_a_silent_human_stops_the_robot():
+    rig = Rig().auto()
+    human(rig, 0.3, leader=list(rig.position))
+    human(rig, 0.3, leader=list(rig.position))
+    assert rig.results[-1].state is State.HUMAN
+    rig.run(0.7)
+    assert rig.results[-1].state is State.HELD
+
+
+def test_slow_scales_the_pace_of_the_plan_without_a_jump():
+    rig = Rig(speed=0.4).auto()
+    point = rig.loop.plan.at(rig.t, ahead_ns=DT)
+    for _ in range(50):
+        rig.loop.plan.advance(0.5, DT)
+        rig.t += DT
+    slow = rig.loop.plan.at(rig.t, ahead_ns=DT)
+    assert point is not None
+    assert slow is not None
+    moved = slow.position[0] - point.position[0]
+    assert 0.5 * 0.4 * 0.5 * 0.8 <= moved <= 0.5 * 0.4 * 0.75
 
 
 def test_unknown_strategy_names_the_known_ones():

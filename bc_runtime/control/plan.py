@@ -1,0 +1,202 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plan: the chunks that passed the gate, and what they want now, in the robot's joint order."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+import math
+
+from bc_runtime.control.options import ControlOptions
+from bc_runtime.execution import (
+    ActionChunk,
+    AddResult,
+    CommittedPrefix,
+    Setpoint,
+    Timeline,
+    make_strategy,
+)
+from bc_runtime.safety import (
+    Check,
+    ChunkIngress,
+    Flag,
+    IngressConfig,
+    IngressContext,
+    JointLimits,
+    Pace,
+    Verdict,
+)
+from bc_runtime.spec import PolicySpec
+
+#: How long ended chunks stay known, for the prefix of real-time chunking [s].
+_RETAIN_S = 0.25
+#: Steps before now that a committed plan begins: observations are older than now.
+_PREFIX_BACK_STEPS = 2
+#: After a slow phase the policy's clock catches up with this surplus.
+_CATCH_UP = 0.05
+_REMEMBERED = 64
+
+#: What is normal after a restart or with a repeating network, and no fault of the policy.
+_HARMLESS = (AddResult.STALE_EPOCH, AddResult.STALE_OBSERVATION, AddResult.DUPLICATE)
+_HARMLESS_CHECKS = (Check.POLICY, Check.EPOCH, Check.ORDER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPoint:
+    """What the plan wants at the end of one tick.
+
+    Attributes:
+        position: Joint positions in the order of the robot's command.
+        velocity: Their rates of change, at the present pace.
+        sequence: Newest chunk in use.
+        chunks: Number of chunks in use.
+        age_s: Present time - observation stamp of that chunk [s].
+    """
+
+    position: tuple[float, ...]
+    velocity: tuple[float, ...]
+    sequence: int
+    chunks: int
+    age_s: float
+
+
+class Plan:
+    """The timeline with a gate before it and a pace behind it.
+
+    The policy's clock runs with the robot's unless the supervisor slows it down; then it lags, and
+    catches up slowly when the speed is full again.
+    """
+
+    def __init__(
+        self, joints: tuple[str, ...], limits: tuple[JointLimits, ...], options: ControlOptions
+    ) -> None:
+        self._joints = joints
+        self._limits = limits
+        self._config = IngressConfig(in_a_row=options.rejected_limit)
+        self._timeline = Timeline(
+            make_strategy(options.strategy, options.strategy_options),
+            interpolation=options.interpolation,
+            retain_s=_RETAIN_S,
+        )
+        self._ingress: ChunkIngress | None = None
+        self._order: tuple[tuple[str, ...], tuple[int, ...]] = ((), ())
+        self._stamps: OrderedDict[int, int] = OrderedDict()
+        self._pace = Pace()
+        self._lag_ns = 0.0
+        self._epoch_start_ns = 0
+        self.policy_id = ''
+        self.spec: PolicySpec | None = None
+        self.accepted = 0
+        self.rejected = 0
+        self.last_rejection = ''
+
+    def set_policy(self, policy_id: str, spec: PolicySpec) -> None:
+        """Take chunks of this policy from now on; what is planned already goes on."""
+        self.policy_id, self.spec = policy_id, spec
+        if self._ingress is None:
+            self._ingress = ChunkIngress(spec, policy_id, self._limits, self._config)
+        else:
+            self._ingress.set_policy(spec, policy_id)
+
+    def clear(self, epoch: int, *, now_ns: int) -> None:
+        """Forget everything; only observations newer than now (ROS time) count from here on."""
+        self._timeline.clear(epoch, newer_than_ns=now_ns)
+        self._epoch_start_ns = now_ns
+        self._lag_ns = 0.0
+        self._stamps.clear()
+        if self._ingress is not None:
+            self._ingress.reset()
+
+    def add(
+        self, chunk: ActionChunk, *, command: Mapping[str, float] | None, executing: bool
+    ) -> str:
+        """Let a chunk join; return why it does not, empty if it does.
+
+        Args:
+            chunk: The chunk; its `received_ns` is now.
+            command: Last command by joint.
+            executing: The policy has the robot.
+        """
+        if self._ingress is None:
+            return self._reject('no policy is in charge yet')
+        context = IngressContext(
+            now_ns=chunk.received_ns,
+            epoch=self._timeline.epoch,
+            epoch_start_ns=self._epoch_start_ns,
+            command=command,
+            executing=executing,
+        )
+        verdict = self._ingress.check(chunk, context)
+        if verdict.verdict is Verdict.REJECT:
+            harmless = verdict.findings[-1].check in _HARMLESS_CHECKS
+            return verdict.text if harmless else self._reject(verdict.text)
+        if verdict.values is not None:
+            chunk = replace(chunk, values=verdict.values)
+        result = self._timeline.add(chunk)
+        if not result.accepted:
+            if result in _HARMLESS:
+                return result.value
+            return self._reject(result.value)
+        self.accepted += 1
+        self._stamps[chunk.sequence] = chunk.stamp_ns
+        if len(self._stamps) > _REMEMBERED:
+            self._stamps.popitem(last=False)
+        return ''
+
+    def malformed(self, text: str, *, now_ns: int) -> None:
+        """Count a message that contradicts itself."""
+        if self._ingress is not None:
+            self._ingress.malformed(text, now_ns)
+        self._reject(text)
+
+    def flags(self, now_ns: int) -> Mapping[Flag, str]:
+        """Return what the gate has to say (ROS time)."""
+        return {} if self._ingress is None else self._ingress.flags(now_ns)
+
+    def advance(self, wanted: float, dt_ns: int) -> None:
+        """Let the policy's clock advance by one tick at the wanted speed, 0..1."""
+        scale = self._pace.step(wanted, dt_ns * 1e-9)
+        surplus = _CATCH_UP if wanted >= 1.0 else 0.0
+        self._lag_ns = max(0.0, self._lag_ns + (1.0 - scale - surplus) * dt_ns)
+
+    def at(self, ros_ns: int, *, ahead_ns: int) -> PlanPoint | None:
+        """Return what the plan wants a little ahead of now, None where no chunk says."""
+        t_ns = ros_ns + ahead_ns - round(self._lag_ns)
+        answer = self._timeline.at(t_ns)
+        if not isinstance(answer, Setpoint):
+            return None
+        if self._order[0] != answer.names:
+            self._order = (answer.names, tuple(answer.names.index(n) for n in self._joints))
+        order = self._order[1]
+        sequence = int(answer.chunk_sequences[-1])
+        stamp = self._stamps.get(sequence)
+        scale = self._pace.scale
+        return PlanPoint(
+            position=tuple(float(answer.values[i]) for i in order),
+            velocity=tuple(scale * float(answer.velocities[i]) for i in order),
+            sequence=sequence,
+            chunks=len(answer.chunk_sequences),
+            age_s=math.nan if stamp is None else (ros_ns - stamp) * 1e-9,
+        )
+
+    def remaining_s(self, ros_ns: int) -> float:
+        """Return how long the plan lasts [s]."""
+        return self._timeline.remaining_s(ros_ns - round(self._lag_ns))
+
+    def committed(self, ros_ns: int, *, dt_ns: int, steps: int) -> CommittedPrefix | None:
+        """Return the plan around now for a policy that continues from it, None without plan.
+
+        It begins a little in the past, where the next observation lies, if the plan reaches there.
+        """
+        for back in (_PREFIX_BACK_STEPS, 0):
+            plan = self._timeline.committed(ros_ns - back * dt_ns, steps + back, dt_ns=dt_ns)
+            if plan is not None and len(plan.values):
+                return plan
+        return None
+
+    def _reject(self, reason: str) -> str:
+        self.rejected += 1
+        self.last_rejection = reason
+        return reason
