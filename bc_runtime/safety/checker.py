@@ -103,7 +103,7 @@ class Checker:
         if dtype not in _EPSILON:
             raise SafetyError(f'dtype must be float32 or float64, got {dtype!r}')
         self._dt = dt_s
-        self._layout = f'{len(limits)}{"f" if dtype == "float32" else "d"}'
+        self._layout = f'<{len(limits)}{"f" if dtype == "float32" else "d"}'
         self._grain = _EPSILON[dtype]
         self._relative = tolerance
         self._seeded = False

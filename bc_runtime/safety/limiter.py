@@ -12,9 +12,8 @@ acceleration a, deceleration d:
    ``v_ref + sign(e)·min(|e|/T, S(|e|, β·d))`` with ``e = q_ref - (q + v_ref·T)``. A reference that
    stays inside the limits passes through unchanged, and the limiter's own output fed back as a
    reference changes nothing.
-3. Acceleration window [down, up] around v. It comes first and the other bounds are clipped into
-   it, so the set of allowed velocities is never empty - not even when a limit is lowered in
-   motion or the robot starts outside its limits.
+3. Acceleration window around v. It comes first and the other bounds are clipped into it, so there
+   is always an allowed velocity, also after a limit was lowered in motion.
 4. State window: the speed from which braking at d still stops before the position limit,
    ``S(g, d) = d·T·(s/(n+1) + n/2)``, ``s = g/(d·T²)``, ``n = ⌊(√(1+8s)-1)/2⌋``. This is the exact
    inverse of the discrete braking travel ``T·Σ_{j=0..n}(v - j·d·T)``.
@@ -39,6 +38,8 @@ from bc_runtime.spec.errors import SafetyError
 TWO_PI = 2.0 * pi
 #: Share of the velocity limit with which a joint outside its limits may move back in.
 RECOVERY_SHARE = 0.25
+#: What rounding may leave of a velocity or distance of zero; far below every tolerance.
+REST = 1e-12
 
 # Members of LimitFlag as plain integers: IntFlag arithmetic costs a microsecond per joint.
 POSITION, VELOCITY, ACCELERATION, BAD_INPUT, OUTSIDE = 1, 2, 4, 8, 16
@@ -85,11 +86,6 @@ class Limiter:
     def limits(self) -> tuple[JointLimits, ...]:
         """Limits in force."""
         return self._limits
-
-    @property
-    def dt_s(self) -> float:
-        """Nominal period [s]."""
-        return self._dt
 
     @property
     def seeded(self) -> bool:
@@ -198,7 +194,9 @@ class Limiter:
             if low == -inf:
                 e = remainder(e, TWO_PI)
             gap = e if e >= 0.0 else -e
-            if gap >= full:
+            if gap < REST:
+                speed = 0.0  # chasing rounding errors at the acceleration limit amplifies them
+            elif gap >= full:
                 speed, flag = vmax, flag | APPROACH
             else:
                 s = gap * inv
@@ -275,13 +273,13 @@ class Limiter:
             if v > 0.0:
                 top = v + up
                 bottom = v - down
-                if bottom < 0.0:
-                    bottom *= reverse
+                if bottom < REST:
+                    bottom = bottom * reverse if bottom < 0.0 else 0.0
             elif v < 0.0:
                 bottom = v - up
                 top = v + down
-                if top > 0.0:
-                    top *= reverse
+                if top > -REST:
+                    top = top * reverse if top > 0.0 else 0.0
             else:
                 top, bottom = up, -up
             # State window, clipped into the acceleration window.
@@ -340,10 +338,11 @@ class Limiter:
         moved: list[float] = []
         for q, v, bound in zip(position, velocity, self._bounds, strict=True):
             x = q + v * dt
-            # Only the last bit: the window already ends at the limit.
-            if x > bound[1] >= q:
+            # Only the last bits: the window already ends at the limit. More than that means that
+            # limits were moved in motion, and then there is nothing better than to brake.
+            if bound[1] < x < bound[1] + REST and q <= bound[1]:
                 x = bound[1]
-            elif x < bound[0] <= q:
+            elif bound[0] > x > bound[0] - REST and q >= bound[0]:
                 x = bound[0]
             moved.append(x)
         # A refused step must lead back to what was sent before, also for velocity commands.

@@ -196,7 +196,7 @@ def to_output(values: Sequence[float], dtype: OutputType) -> tuple[float, ...]:
     """
     if dtype == 'float64':
         return tuple(values)
-    layout = f'{len(values)}f'
+    layout = f'<{len(values)}f'  # only with a byte order does an overflow raise
     try:
         return struct.unpack(layout, struct.pack(layout, *values))
     except OverflowError:
