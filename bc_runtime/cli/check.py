@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bc check`: does a policy fit a robot? What can be known without the robot running."""
+
+from __future__ import annotations
+
+import argparse
+
+from bc_runtime.binding import check_actions
+from bc_runtime.observation import bind
+from bc_runtime.policy import load_policy
+from bc_runtime.resources import model_directories, robot_file
+from bc_runtime.spec import RobotConfig
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = subparsers.add_parser(
+        'check',
+        help='check that a policy fits a robot',
+        description='Load the robot YAML and the policy, run its self-test, and compare joints, '
+        'units, cameras and instruction. Nothing is started.',
+    )
+    parser.add_argument('--robot', default='sim_arm', help='robot YAML or shipped robot')
+    parser.add_argument('--model', default='sim_arm_act', help='policy file or shipped model')
+    parser.set_defaults(verb='check')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was checked; a mismatch is an error that prints both sides."""
+    robot = RobotConfig.from_file(robot_file(arguments.robot))
+    print(f'robot   {robot.name}: {len(robot.joints)} joints, {robot.command.rate_hz:g} Hz')
+    policy = load_policy(arguments.model, model_dirs=model_directories())
+    spec = policy.spec
+    print(f'policy  {spec.name} ({spec.family}), {policy.policy_id[:12]}, {policy.provider}')
+    if spec.self_test is not None:
+        print(f'        self-test passed, largest deviation {policy.self_test_error:.2g}')
+    else:
+        print('        no self-test in the file; `bc wrap` adds one')
+    for request in bind(spec, robot).values():
+        print(f'needs   {request.name:<16} {request.type:<32} on {request.topic}')
+    check_actions(spec, robot)
+    print(f'gives   {", ".join(spec.action_names)}')
+    print(f'to      {robot.command.topic} ({robot.command.type})')
+    print('\nthey fit; next: bc deploy --robot', arguments.robot, '--model', arguments.model)
+    return 0
