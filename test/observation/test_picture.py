@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bc_runtime.observation import make_picture
+from bc_runtime.observation import CompressedImage, RawImage, make_picture
+from bc_runtime.observation.content import same_picture
 from bc_runtime.observation.picture import is_blank
 from bc_runtime.spec import ImageInput, ResizeRule
 
@@ -79,3 +81,29 @@ def test_black_and_white_pictures_are_blank(
     picture = make_picture(spec, np.full((8, 32), level, dtype=np.uint8))
     assert is_blank(spec, picture) is blank
     assert not is_blank(spec, make_picture(spec, PIXELS))
+
+
+def test_same_picture_finds_a_difference_anywhere() -> None:
+    """Sizes around the probes and the pieces of the comparison, odd tails included."""
+    rng = np.random.default_rng(0)
+    for size in (1, 7, 8, 63, 64, 65, 129, 1000, 131072, 131073, 300_001):
+        data = rng.integers(0, 256, size, dtype=np.uint8)
+
+        def picture(values: np.ndarray) -> CompressedImage:
+            return CompressedImage(format='', data=values.tobytes())
+
+        assert same_picture(picture(data), picture(data.copy()))
+        assert not same_picture(picture(data), picture(data[:-1]))
+        for at in {0, size // 3, size // 2, size - 1}:
+            changed = data.copy()
+            changed[at] ^= 1
+            assert not same_picture(picture(data), picture(changed))
+
+
+def test_same_picture_compares_the_header_too(raw_image: Callable[..., RawImage]) -> None:
+    pixels = np.zeros((4, 6, 3), dtype=np.uint8)
+    first = raw_image(pixels)
+    assert same_picture(first, raw_image(pixels))
+    for changes in ({'encoding': 'bgr8'}, {'height': 2}, {'width': 3}, {'step': 36}):
+        assert not same_picture(first, raw_image(pixels, **changes))
+    assert not same_picture(first, CompressedImage(format='rgb8', data=first.data))
