@@ -46,6 +46,7 @@ def line_chart(
     span_s: tuple[float, float],
     shaded_s: tuple[float, float] | None = None,
     framed: Sequence[Line] = (),
+    least: float = 0.0,
 ) -> str:
     """Draw lines over time.
 
@@ -58,10 +59,11 @@ def line_chart(
         span_s: Range of the time axis [s].
         shaded_s: Stretch of time to mark [s].
         framed: Lines that decide the range of the value axis; all if empty.
+        least: Smallest range of the value axis.
     """
     top = 22.0
     inside = [_within(line, span_s) for line in lines]
-    low, high = padded([_within(line, span_s).values for line in framed or lines])
+    low, high = padded([_within(line, span_s).values for line in framed or lines], least=least)
     x = Scale(*span_s, _LEFT, width - _RIGHT)
     y = Scale(low, high, height - _BOTTOM, top)
     parts = [text(_LEFT, 13, title, 'chart-title')]

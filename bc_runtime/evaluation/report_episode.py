@@ -18,6 +18,8 @@ from bc_runtime.recording.reader import BagReader
 _PICTURES = 7
 _PICTURE_WIDTH = 300  # pixels; shown at about half of it, for sharp screens
 _CLOSE_UP_S = 2.5
+# Below this a joint shall look as still as it is.
+_LEAST_RANGE = {'rad': 0.05, 'm': 0.01}
 
 
 def episode_section(
@@ -132,6 +134,7 @@ def _joints(record: EpisodeRecord) -> str:
             width=330.0,
             height=150.0,
             span_s=(0.0, record.duration_s),
+            least=_LEAST_RANGE.get(_unit(record, name), 0.05),
         )
         for name in series.names
     ]

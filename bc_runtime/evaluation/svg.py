@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_AIR = 0.06  # share of the range that is left free on each side
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -116,12 +118,18 @@ def tick_label(value: float, step: float) -> str:
     return f'{value:.{decimals}f}'
 
 
-def padded(values: Iterable[Floats], share: float = 0.06) -> tuple[float, float]:
-    """Return a range that holds all finite values with some air around them."""
+def padded(values: Iterable[Floats], *, least: float = 0.0) -> tuple[float, float]:
+    """Return a range that holds all finite values with some air around them.
+
+    Args:
+        values: Of all series of a chart.
+        least: Smallest range: what changes by less shall look still, not like noise.
+    """
     joined = np.concatenate([np.zeros(0), *values])
     joined = joined[np.isfinite(joined)]
     if joined.size == 0:
         return 0.0, 1.0
     low, high = float(joined.min()), float(joined.max())
-    air = (high - low) * share or max(abs(high) * share, 1e-3)
+    air = max((high - low) * _AIR, (least - (high - low)) / 2)
+    air = air or max(abs(high) * _AIR, 1e-3)
     return low - air, high + air

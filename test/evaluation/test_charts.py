@@ -66,6 +66,7 @@ def test_scale_and_range():
     assert padded([np.array([])]) == (0.0, 1.0)
     low, high = padded([np.full(3, 0.5)])
     assert low < 0.5 < high
+    assert padded([np.array([0.4, 0.5])], least=1.0) == pytest.approx((-0.05, 0.95))
 
 
 def test_text_is_escaped():
