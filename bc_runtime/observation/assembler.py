@@ -10,9 +10,10 @@ from types import MappingProxyType
 
 from numpy.typing import ArrayLike
 
-from bc_runtime.observation.alignment import Alignment, history_times
+from bc_runtime.observation.alignment import Alignment, AlignMode, history_times
 from bc_runtime.observation.binding import (
     JOINT_STATES,
+    StreamKind,
     StreamRequest,
     bind,
     camera_stream,
@@ -79,6 +80,13 @@ class ObservationAssembler:
             raise ObservationError(
                 f'alignments: no stream {available(unknown)}; streams: {available(self.streams)}'
             )
+        for name, wanted in overrides.items():
+            camera = self.streams[name].kind is StreamKind.CAMERA
+            if camera and wanted.mode is AlignMode.INTERPOLATE:
+                raise ObservationError(
+                    f'alignments: pictures cannot be interpolated ({name!r}); '
+                    'use last_before or nearest'
+                )
         self._streams = make_streams(
             spec,
             robot,

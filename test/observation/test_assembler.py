@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -314,6 +315,9 @@ def test_alignments_and_history_start_are_checked(
     wanted = Alignment(mode=AlignMode.NEAREST, max_skew_ns=1, max_age_ns=1)
     with pytest.raises(ObservationError, match=r'cameras/top; streams: cameras/front'):
         ObservationAssembler(spec=spec, robot=robot, alignments={'cameras/top': wanted})
+    between = dataclasses.replace(wanted, mode=AlignMode.INTERPOLATE)
+    with pytest.raises(ObservationError, match='cannot be interpolated'):
+        ObservationAssembler(spec=spec, robot=robot, alignments={'cameras/front': between})
     with pytest.raises(ObservationError, match='wait or repeat_first'):
         ObservationAssembler(spec=spec, robot=robot, history_start='zeros')
 

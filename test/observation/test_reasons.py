@@ -99,6 +99,14 @@ def test_a_dead_camera_is_stale_and_the_others_are_not_blamed(
         assert '368.0 ms old by its stamp, allowed are 250.0 ms' in observation.reasons[0].text
 
 
+def test_streams_that_lag_behind_now_are_not_blamed_for_a_dead_one(
+    running: ObservationAssembler, push_joints: Push, noise_image: Noise
+) -> None:
+    push_joints(running, 600 * MS)
+    show(running, 'side', 600 * MS, noise_image(1))
+    assert codes(running.assemble(640 * MS, now_ns=640 * MS)) == ['STALE cameras/front']
+
+
 def test_a_stream_can_be_stale_by_arrival_alone(running: ObservationAssembler) -> None:
     """Stamps that run ahead must not hide that nothing arrives any more."""
     observation = running.assemble(297 * MS, now_ns=305 * MS, now_mono_ns=410 * MS)
