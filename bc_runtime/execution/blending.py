@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bc_runtime.execution import rotation
-from bc_runtime.execution.interpolation import Taps, rotations
+from bc_runtime.execution.interpolation import Pieces
 from bc_runtime.execution.layout import ActionLayout
 from bc_runtime.spec.errors import ExecutionError
 
@@ -66,36 +66,32 @@ class BlendOptions:
 
 
 def blend(
-    actions: Array, at: Taps, weights: Array, layout: ActionLayout, options: BlendOptions
+    pieces: Pieces, weights: Array, layout: ActionLayout, options: BlendOptions
 ) -> tuple[Array, Array]:
     """Return the (inner_dim,) value and rate [1/s] of n chunks at one time.
 
     Args:
-        actions: (m * n, inner_dim) actions at the taps.
-        at: How each chunk is made of its taps; oldest observation first.
+        pieces: The present step of each chunk, oldest observation first.
         weights: (n,), sum 1. Chunks of weight 0 have no say in anything.
         layout: Columns by kind.
         options: Rules for grippers and binary actions.
     """
-    value = (at.value * weights).ravel() @ actions
-    rate = (at.rate * weights).ravel() @ actions
+    value, rate = pieces.blended(weights)
     if layout.all_linear:
         return value, rate
-    by_tap = actions.reshape(*at.index.shape, -1)
     said = np.flatnonzero(weights > 0.0)
-    if said.size > 1:
-        for c in layout.continuous:
-            value[c] = _shortest_arc(np.add.reduce(at.value * by_tap[:, :, c], axis=0), weights)
-        if options.gripper is GripperRule.NEWEST:
-            for g in layout.gripper:
-                row = said[_decided(at.value, by_tap[:, :, g], said, options.gripper_threshold)]
-                value[g] = at.value[:, row] @ by_tap[:, row, g]
-                rate[g] = at.rate[:, row] @ by_tap[:, row, g]
+    for c in layout.continuous:
+        value[c] = _shortest_arc(pieces.of_column(c)[0], weights)
+    if options.gripper is GripperRule.NEWEST:
+        for g in layout.gripper:
+            values, rates = pieces.of_column(g)
+            row = said[_decided(values[said], options.gripper_threshold)]
+            value[g], rate[g] = values[row], rates[row]
     for b in layout.binary:
-        value[b], rate[b] = _on_or_off(by_tap[at.now, said, b], options), 0.0
+        value[b] = _on_or_off(pieces.of_column(b)[0][said], options)
     for group in layout.rotations:
         part = slice(group.inner, group.inner + 4)
-        q, q_rate = rotations(by_tap[:, :, part], at)
+        q, q_rate = pieces.rotations(group.inner)
         if said.size > 1:
             q_mean, eigenvalues, vectors = rotation.mean(q, weights)
             rate[part] = rotation.mean_rate(q_mean, q, q_rate, weights, eigenvalues, vectors)
@@ -116,14 +112,14 @@ def _shortest_arc(angles: Array, weights: Array) -> float:
     return float(angles[-1] + weights @ turn)
 
 
-def _decided(coefficients: Array, by_tap: Array, said: NDArray[np.intp], threshold: float) -> int:
-    """Return which of the rows in `said` stands: the newest that differs enough from before."""
+def _decided(values: Array, threshold: float) -> int:
+    """Return the row whose value stands: the newest that differs enough from those before."""
     if threshold == 0.0:
-        return len(said) - 1
-    values = np.add.reduce(coefficients * by_tap, axis=0)[said].tolist()
+        return len(values) - 1
+    listed = values.tolist()
     row = 0
-    for i, value in enumerate(values):
-        if abs(value - values[row]) > threshold:
+    for i, value in enumerate(listed):
+        if abs(value - listed[row]) > threshold:
             row = i
     return row
 

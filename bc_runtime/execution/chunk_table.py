@@ -18,11 +18,15 @@ Key = tuple[int, int, str]
 #: Rows of the table: a slice where they are neighbours, which is nearly always, and much faster.
 Rows = slice | NDArray[np.intp]
 
-_FIELDS = 10
+_FIELDS = 13
 _ZERO, _KNOTS_END = 1, 4  # a shift moves the fields from ... to
 
-#: Rows of `actions` beside those of a chunk: one before and two after it, for cubic interpolation.
-_BEFORE, _BESIDE = 1, 3
+#: Rows of `pieces` beside those of a chunk: one before and one after, see `insert`.
+_BESIDE = 2
+
+#: Grids that are this much off each other from chunk to chunk [ns] count as one grid: stamps and
+#: steps are rounded to whole nanoseconds. Over all live chunks this stays below the snap.
+_SAME_GRID_NS = 2
 
 
 class ChunkTable:
@@ -41,17 +45,19 @@ class ChunkTable:
         open: First time that the chunk may be executed at, shift included.
         close: End of the last step that may be executed, shift included.
         knots_end: Time of the last action, shift included; `close` for chunks of one action.
-        first: Row of action 0 in `actions`.
+        first: Row of action 0 in `pieces`.
         last: Index of the last action.
         received: When the chunk became usable.
         sequence: The chunk's sequence number.
         dt: Step. `common_dt` is the step of all rows if they agree.
-        actions: (max_chunks * (K + 3), inner_dim) float64.
+        grid: Number of the grid point that action 0 is on, within one run.
+        run: Equal for neighbouring rows on one grid.
+        pieces: (m, rows, inner_dim) float64, what `interpolation` makes of each action.
         dropped_until_ns: Latest end of the chunks that ended and were dropped.
     """
 
     def __init__(self, max_chunks: int) -> None:
-        """Reserve space for `max_chunks` rows; actions are reserved with the first chunk."""
+        """Reserve space for `max_chunks` rows; pieces are reserved with the first chunk."""
         self.max_chunks = max_chunks
         self._columns = np.zeros((_FIELDS, max_chunks), dtype=np.int64)
         (
@@ -65,9 +71,12 @@ class ChunkTable:
             self.received,
             self.sequence,
             self.dt,
+            self.grid,
+            self.run,
+            self.offset,  # first - grid
         ) = self._columns
-        self._stride = 0  # rows of `actions` per chunk
-        self.actions: Array = np.zeros((0, 0))
+        self._stride = 0  # rows of `pieces` per chunk
+        self.pieces: Array = np.zeros((0, 0, 0))
         self.clear()
 
     def clear(self) -> None:
@@ -97,35 +106,36 @@ class ChunkTable:
         row: int,
         key: Key,
         chunk: ActionChunk,
-        actions: NDArray[np.float32] | Array,
         open_ns: int,
         close_ns: int,
-        ends: tuple[Array, Array] | None = None,
-    ) -> None:
+        shape: tuple[int, int],
+    ) -> Array:
         """Put a chunk in front of `row`. The caller made room and knows that the key is new.
 
         Args:
             row: Where `find` says that the key belongs.
             key: (stamp, sequence, policy id).
             chunk: Gives the times.
-            actions: (K, inner_dim) absolute actions.
             open_ns: First executable time, without shift.
             close_ns: End of the last executable step, without shift.
-            ends: What to put before the first and after the last action.
+            shape: Terms m and inner_dim of `pieces`.
+
+        Returns:
+            The chunk's (m, K + 2, inner_dim) part of `pieces`, for the caller to write: a row for
+            each action, and a copy of the first and the last around them, as a time may be a
+            rounding of nanoseconds outside of a chunk that covers it.
         """
-        chunk_size, inner_dim = actions.shape
-        self._reserve(chunk_size + _BESIDE, inner_dim)
-        first = self._free.pop() * self._stride + _BEFORE
-        self.actions[first : first + chunk_size] = actions
-        if ends is not None:
-            self.actions[first - 1], self.actions[first + chunk_size] = ends
-        n, dt = len(self.keys), chunk.dt_ns
+        chunk_size, dt = chunk.chunk_size, chunk.dt_ns
+        self._reserve(chunk_size + _BESIDE, *shape)
+        first = self._free.pop() * self._stride + 1
+        n = len(self.keys)
         if row < n:
             self._columns[:, row + 1 : n + 1] = self._columns[:, row:n]
         shift = self.shift_of(chunk.stamp_ns)
         zero = chunk.time_of(0)
         last = chunk_size - 1
         knots_end = zero + last * dt if last else close_ns
+        grid, run = self._grid_after(row - 1, zero + shift, dt) if row else (0, 0)
         self._columns[:, row] = (
             chunk.stamp_ns,
             zero + shift,
@@ -137,12 +147,18 @@ class ChunkTable:
             chunk.received_ns,
             chunk.sequence,
             dt,
+            grid,
+            run,
+            first - grid,
         )
         self.keys.insert(row, key)
         self.common_dt = dt if n == 0 or self.common_dt == dt else None
-        if self._in_order:
-            near = self._columns[2:5, max(row - 1, 0) : row + 2]
-            self._in_order = n == 0 or _ascending(near[:, : n + 1 - max(row - 1, 0)])
+        if row < n:
+            self._find_grids()
+        if self._in_order and n:
+            before = max(row - 1, 0)
+            self._in_order = _ascending(self._columns[2:5, before : min(row + 2, n + 1)])
+        return self.pieces[:, first - 1 : first + chunk_size + 1]
 
     def drop_ended(self, t_ns: int) -> None:
         """Drop the chunks whose executable span ended at `t_ns` or before."""
@@ -173,6 +189,7 @@ class ChunkTable:
         n = len(self.keys)
         self._columns[_ZERO : _KNOTS_END + 1, :n] += self.shift() - before
         self._in_order = _ascending(self._columns[2:5, :n])
+        self._find_grids()
         self._drop(self.close[:n] <= self.received[:n])
 
     def shift(self) -> Ints:
@@ -213,6 +230,29 @@ class ChunkTable:
     def _remember(self, close_ns: int) -> None:
         self.dropped_until_ns = max(close_ns, self.dropped_until_ns or close_ns)
 
+    def on_one_grid(self, rows: Rows) -> bool:
+        """Return whether the chunks of the rows have their actions at the same times."""
+        if isinstance(rows, slice):
+            return bool(self.run[rows.start] == self.run[rows.stop - 1])
+        return bool((self.run[rows] == self.run[rows[0]]).all())
+
+    def _grid_after(self, row: int, zero: int, dt: int) -> tuple[int, int]:
+        """Return the grid number and run of a chunk that follows a row."""
+        run = int(self.run[row])
+        steps, off = divmod(zero - int(self.zero[row]) + _SAME_GRID_NS, dt)
+        if off > 2 * _SAME_GRID_NS or dt != self.dt[row]:
+            return 0, run + 1
+        return int(self.grid[row]) + steps, run
+
+    def _find_grids(self) -> None:
+        """Number grids and runs anew, after a change elsewhere than at the end."""
+        self.grid[:1] = self.run[:1] = 0
+        for row in range(1, len(self.keys)):
+            self.grid[row], self.run[row] = self._grid_after(
+                row - 1, int(self.zero[row]), int(self.dt[row])
+            )
+        self.offset[:] = self.first - self.grid
+
     def _drop_first(self, gone: int) -> None:
         n = len(self.keys)
         self._free.extend((self.first[:gone] // self._stride).tolist())
@@ -227,6 +267,7 @@ class ChunkTable:
         self._free.extend((self.first[: len(gone)][gone] // self._stride).tolist())
         self._columns[:, : len(rows)] = self._columns[:, rows]
         self.keys = [self.keys[row] for row in rows.tolist()]
+        self._find_grids()
         self._dropped()
 
     def _dropped(self) -> None:
@@ -235,16 +276,19 @@ class ChunkTable:
             self.common_dt = int(self.dt[0])
         self._in_order = self._in_order or _ascending(self._columns[2:5, :n])
 
-    def _reserve(self, rows: int, inner_dim: int) -> None:
-        dim, stride, n = self.actions.shape[1], self._stride, len(self.keys)
-        if dim == inner_dim and stride >= rows:
+    def _reserve(self, rows: int, terms: int, dim: int) -> None:
+        stride, n = self._stride, len(self.keys)
+        if self.pieces.shape[2] == dim and stride >= rows:
             return
         self._stride = max(rows, stride)
-        grown = np.zeros((self.max_chunks, self._stride, inner_dim))
-        if n:  # live chunks have the same inner_dim, the timeline sees to that
-            grown[:, :stride] = self.actions.reshape(self.max_chunks, stride, dim)
-            self.first[:n] = self.first[:n] // stride * self._stride + _BEFORE
-        self.actions = grown.reshape(-1, inner_dim)
+        grown = np.zeros((terms, self.max_chunks, self._stride, dim))
+        if n:  # live chunks have the same terms and dim, the timeline sees to that
+            old = self.pieces.reshape(terms, self.max_chunks, stride, dim)
+            grown[:, :, :stride] = old
+            moved = self.first[:n] // stride * self._stride + 1
+            self.offset[:n] += moved - self.first[:n]
+            self.first[:n] = moved
+        self.pieces = grown.reshape(terms, -1, dim)
 
 
 def _ascending(columns: Ints) -> bool:

@@ -7,9 +7,8 @@ any time, so that their grids need not agree. On a grid point every mode gives t
 bit for bit. The last action is held for its own step and not an instant longer: a chunk is never
 extrapolated.
 
-Between two actions, a value is a sum of neighbouring actions (taps) times coefficients: one tap
-to hold, two for linear, four for cubic. Blending multiplies the coefficients by the chunks'
-weights, so that all chunks and taps together are one product.
+When a chunk comes, each of its steps becomes a polynomial in u, the part of the step that has
+passed. At a time, all chunks are then one gather and one product, whatever the mode.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from bc_runtime.execution import rotation
 from bc_runtime.execution.chunk import SNAP_NS
-from bc_runtime.execution.chunk_table import Array, ChunkTable, Ints, Rows
+from bc_runtime.execution.chunk_table import Array, ChunkTable, Rows
 from bc_runtime.execution.layout import ActionLayout
 
 
@@ -38,134 +37,161 @@ class Interpolation(StrEnum):
     LINEAR = 'linear'
     CUBIC = 'cubic'
 
-
-@dataclass(frozen=True, slots=True)
-class Taps:
-    """How n chunks at one time are made of their actions; m taps each, in order of time.
-
-    Attributes:
-        index: (m, n) rows of `ChunkTable.actions`.
-        value: (m, n) coefficients of the value; each column sums to 1.
-        rate: (m, n) coefficients of the change per second; each column sums to 0.
-        now: Which tap is the action at or before the time.
-        u: (n,) part of the step that has passed since that action, [0, 1).
-        per_s: (n,) steps per second; 0 where the last action is held.
-    """
-
-    index: Ints
-    value: Array
-    rate: Array
-    now: int
-    u: Array
-    per_s: Array
+    @property
+    def terms(self) -> int:
+        """Number of coefficients m of a step."""
+        return {'hold': 1, 'linear': 2, 'cubic': 4}[self.value]
 
 
-def ends(
-    actions: NDArray[np.float32] | Array, mode: Interpolation, layout: ActionLayout
-) -> tuple[Array, Array] | None:
-    """Return what to put before the first and after the last of (K, inner_dim) actions.
-
-    The mirror image of the neighbour: the tangent at the end, half the way between the neighbours,
-    is then the way to the one neighbour that there is. Only CUBIC needs it.
-    """
-    if mode is not Interpolation.CUBIC:
-        return None
-    beside = min(1, len(actions) - 1)
-    outer: Array = actions[[0, -1]].astype(np.float64)
-    inner: Array = actions[[beside, -1 - beside]].astype(np.float64)
-    result = 2.0 * outer - inner
-    for group in layout.rotations:
-        part = slice(group.inner, group.inner + 4)
-        turn = rotation.multiply(outer[:, part], rotation.conjugate(inner[:, part]))
-        result[:, part] = rotation.multiply(turn, outer[:, part])
-    return result[0], result[1]
-
-
-def taps(table: ChunkTable, rows: Rows, t_ns: int, mode: Interpolation) -> Taps:
-    """Return the taps of the chunks in the given rows, which must cover the time."""
-    dt = table.common_dt or table.dt[rows]
-    # Whole numbers until the division: no rounding can move a time to another action.
-    k, past = np.divmod((t_ns + SNAP_NS) - table.zero[rows], dt)
-    here = table.first[rows] + k
-    n = k.size
-    if mode is Interpolation.HOLD:
-        zero = np.zeros((1, n))
-        return Taps(here[None], zero + 1.0, zero, 0, zero[0], zero[0])
-    moving = k < table.last[rows]  # the last action is held
-    u = (past - SNAP_NS) / dt
-    u[past <= 2 * SNAP_NS] = 0.0  # the grid point itself
-    u *= moving
-    per_s = np.multiply(moving, 1e9 / dt, dtype=np.float64)
-    if mode is Interpolation.LINEAR:
-        value, rate = np.empty((2, n)), np.empty((2, n))
-        value[1] = u
-        np.subtract(1.0, u, out=value[0])
-        rate[1] = per_s
-        np.negative(per_s, out=rate[0])
-        return Taps(here + _TWO, value, rate, 0, u, per_s)
-    powers = np.empty((4, n))
-    powers[0] = 1.0
-    powers[1] = u
-    np.multiply(u, u, out=powers[2])
-    np.multiply(powers[2], u, out=powers[3])
-    rate = _CUBIC_RATE @ powers
-    rate *= per_s
-    return Taps(here + _FOUR, _CUBIC @ powers, rate, 1, u, per_s)
-
-
-_TWO = np.array([[0], [1]])
-_FOUR = np.array([[-1], [0], [1], [2]])
-# Catmull-Rom: cubic Hermite with tangents half the way between the neighbours. Rows: coefficients
-# of the action before, at, after and after next, by power of u.
-_CUBIC = 0.5 * np.array([[0, -1, 2, -1], [2, 0, -5, 3], [0, 1, 4, -3], [0, 0, -1, 1]])
-_CUBIC_RATE = 0.5 * np.array([[-1, 4, -3, 0], [0, -10, 9, 0], [1, 8, -9, 0], [0, -2, 3, 0]])
-
-
-def rotations(around: Array, at: Taps) -> tuple[Array, Array]:
-    """Return (n, 4) quaternions and their rates [1/s] of n chunks.
+def write_pieces(
+    out: Array, actions: NDArray[np.float32] | Array, mode: Interpolation, layout: ActionLayout
+) -> None:
+    """Write what each action of a chunk becomes until the next one.
 
     Args:
-        around: (m, n, 4) quaternions at the taps.
-        at: The taps.
+        out: (m, K + 2, inner_dim): for each term (1, u, u^2, u^3) the coefficients of a copy of
+            the first action, of K actions, and of a copy of the last. For rotations: the
+            quaternion, then rotation vectors, see `Pieces.rotations`.
+        actions: (K, inner_dim) absolute actions.
+        mode: Kind of interpolation.
+        layout: Columns by kind.
     """
-    u, per_s = at.u[:, None], at.per_s[:, None]
-    if len(around) == 1:
-        return around[0], np.zeros_like(around[0])
-    q, rate = _geodesic(around[0], around[1], u) if len(around) == 2 else _smooth(around, u)
-    return np.where(u == 0.0, around[at.now], q), np.where(per_s > 0.0, rate * per_s, 0.0)
+    held = out[0]
+    held[1:-1] = actions
+    held[0], held[-1] = actions[0], actions[-1]
+    if mode is Interpolation.HOLD:
+        return
+    steps = out[1:, 1:-2]
+    if mode is Interpolation.LINEAR:
+        np.subtract(held[2:-1], held[1:-2], out=steps[0])
+    elif len(actions) > 1:
+        tangent, curve, bend = out[1, 1:-1], steps[1], steps[2]
+        np.subtract(held[2:-1], held[1:-2], out=curve)  # the difference, for now
+        np.add(curve[1:], curve[:-1], out=tangent[1:-1])
+        tangent[1:-1] *= 0.5  # half the way between the neighbours
+        tangent[0], tangent[-1] = curve[0], curve[-1]
+        np.add(tangent[:-1], tangent[1:], out=bend)
+        bend -= curve
+        bend -= curve
+        curve -= tangent[:-1]
+        curve -= bend
+    out[1:, 0] = 0.0
+    out[1:, -2:] = 0.0  # the last action is held
+    for b in layout.binary:
+        steps[:, :, b] = 0.0
+    for group in layout.rotations:
+        columns = slice(group.inner, group.inner + 4)
+        for term, vectors in zip(steps, _turns(held[1:-1, columns], mode), strict=True):
+            term[:, columns] = vectors
 
 
-def _between(a: Array, b: Array) -> Array:
-    """Return the rotation vectors [rad] from a to b, in the frame of a."""
-    return rotation.log(rotation.multiply(rotation.conjugate(a), b))
+def _turns(q: Array, mode: Interpolation) -> tuple[Array, ...]:
+    """Return (K - 1, 4) rotation vectors [rad] with a zero behind, for each term but the first."""
+    turn = rotation.log(rotation.multiply(rotation.conjugate(q[:-1]), q[1:]))
+    vectors: tuple[Array, ...] = (turn,)
+    if mode is Interpolation.CUBIC and len(turn):
+        # Velocities at the actions [rad per step], from the way between the neighbours.
+        wide = rotation.log(rotation.multiply(rotation.conjugate(q[:-2]), q[2:]))
+        velocity = np.concatenate((turn[:1], 0.5 * wide, turn[-1:]))
+        start, end = velocity[:-1] / 3.0, velocity[1:] / 3.0
+        inner = rotation.multiply(rotation.exp(-start), rotation.exp(turn))
+        vectors = start, rotation.log(rotation.multiply(inner, rotation.exp(-end))), end
+    elif mode is Interpolation.CUBIC:
+        vectors = turn, turn, turn
+    return tuple(np.concatenate((v, np.zeros((len(v), 1))), axis=1) for v in vectors)
 
 
-def _geodesic(q0: Array, q1: Array, u: Array) -> tuple[Array, Array]:
-    turn = _between(q0, q1)
-    q = rotation.multiply(q0, rotation.exp(u * turn))
-    pure = np.concatenate((turn, np.zeros_like(turn[:, :1])), axis=1)
-    return q, 0.5 * rotation.multiply(q, pure)
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The present step of n chunks.
 
-
-def _smooth(around: Array, u: Array) -> tuple[Array, Array]:
-    """Cubic Hermite on rotations with Catmull-Rom velocities at the actions.
-
-    Source: Kim, Kim and Shin 1995, "A general construction scheme for unit quaternion curves with
-    simple high order derivatives": cumulative Bernstein form.
+    Attributes:
+        terms: m arrays (n, inner_dim), see `write_pieces`.
+        u: Part of the step that has passed, [0, 1); one number if the chunks share a grid, else
+            (n,).
+        per_s: Steps per second, one number or (n,).
     """
-    before, q0, q1, after = around
-    start, end = _between(before, q1) / 6.0, _between(q0, after) / 6.0
-    whole = rotation.multiply(rotation.conjugate(q0), q1)
-    rest = rotation.multiply(rotation.multiply(rotation.exp(-start), whole), rotation.exp(-end))
-    middle = rotation.log(rest)
 
-    def curve(x: Array) -> Array:
-        b1, b2, b3 = 1.0 - (1.0 - x) ** 3, x * x * (3.0 - 2.0 * x), x**3
-        q = rotation.multiply(q0, rotation.exp(b1 * start))
-        q = rotation.multiply(q, rotation.exp(b2 * middle))
-        return rotation.multiply(q, rotation.exp(b3 * end))
+    terms: tuple[Array, ...]
+    u: float | Array
+    per_s: float | Array
 
-    # The derivative of the product is long; a central difference is exact to about 1e-9 here.
-    h = 1e-5
-    rate = (curve(u + h) - curve(u - h)) / (2.0 * h)
-    return curve(u), rate
+    def blended(self, weights: Array) -> tuple[Array, Array]:
+        """Return the (inner_dim,) weighted mean of values and of rates [1/s]."""
+        u, per_s = self.u, self.per_s
+        if isinstance(u, float) and isinstance(per_s, float):
+            return _polynomial([weights @ term for term in self.terms], u, per_s)
+        value = weights @ self.terms[0]
+        rate = np.zeros_like(value)
+        power = weights
+        for order, term in enumerate(self.terms[1:], start=1):
+            rate += (order * per_s * power) @ term
+            power = power * u
+            value += power @ term
+        return value, rate
+
+    def of_column(self, column: int) -> tuple[Array, Array]:
+        """Return the (n,) values and rates [1/s] of one column."""
+        return _polynomial([term[:, column] for term in self.terms], self.u, self.per_s)
+
+    def rotations(self, column: int) -> tuple[Array, Array]:
+        """Return the (n, 4) quaternions from a column on and their rates [1/s].
+
+        Linear: the geodesic, q exp(u turn). Cubic: q exp(b1 start) exp(b2 middle) exp(b3 end) with
+        cumulative Bernstein polynomials. Source: Kim, Kim and Shin 1995, "A general construction
+        scheme for unit quaternion curves with simple high order derivatives".
+        """
+        q0, *vectors = (term[:, column : column + 4] for term in self.terms)
+        if not vectors:
+            return q0, np.zeros_like(q0)
+        shape = (len(q0), 1)
+        u = np.broadcast_to(np.asarray(self.u).reshape(-1, 1), shape)
+        per_s = np.broadcast_to(np.asarray(self.per_s).reshape(-1, 1), shape)
+        turns = [v[:, :3] for v in vectors]
+        if len(turns) == 1:
+            q = rotation.multiply(q0, rotation.exp(u * turns[0]))
+            return q, 0.5 * per_s * rotation.multiply(q, vectors[0])
+
+        def curve(x: Array) -> Array:
+            q = q0
+            bases = (1.0 - (1.0 - x) ** 3, x * x * (3.0 - 2.0 * x), x**3)
+            for b, turn in zip(bases, turns, strict=True):
+                q = rotation.multiply(q, rotation.exp(b * turn))
+            return q
+
+        # The derivative of the product is long; a central difference is exact to about 1e-9 here.
+        h = 1e-5
+        return curve(u), per_s * (curve(u + h) - curve(u - h)) / (2.0 * h)
+
+
+def _polynomial(c: list[Array], u: float | Array, per_s: float | Array) -> tuple[Array, Array]:
+    """Return value and rate [1/s] of the polynomial with the coefficients c."""
+    if len(c) == 1:
+        return c[0], np.zeros_like(c[0])
+    if len(c) == 2:
+        return c[0] + u * c[1], c[1] * per_s
+    value = c[0] + u * (c[1] + u * (c[2] + u * c[3]))
+    return value, (c[1] + u * (2.0 * c[2] + u * (3.0 * c[3]))) * per_s
+
+
+def pieces_at(table: ChunkTable, rows: Rows, t_ns: int) -> Pieces:
+    """Return the present step of the chunks in the given rows, which must cover the time."""
+    # Whole numbers until the last division: no rounding can move a time to another action.
+    t = t_ns + SNAP_NS
+    u: float | Array
+    if table.on_one_grid(rows):
+        newest = rows.stop - 1 if isinstance(rows, slice) else int(rows[-1])
+        dt = int(table.dt[newest])
+        k, past = divmod(t - int(table.zero[newest]), dt)
+        at = table.offset[rows] + (int(table.grid[newest]) + k)
+        # The first 2 * SNAP_NS of a step are the grid point itself.
+        u = (past - SNAP_NS) / dt if past > 2 * SNAP_NS else 0.0
+        per_s: float | Array = 1e9 / dt
+    else:
+        steps = table.common_dt or table.dt[rows]
+        index, beyond = np.divmod(t - table.zero[rows], steps)
+        at = table.first[rows] + index
+        u = (beyond - SNAP_NS) / steps
+        u[beyond <= 2 * SNAP_NS] = 0.0
+        per_s = 1e9 / steps
+    return Pieces(tuple(term.take(at, axis=0) for term in table.pieces), u, per_s)

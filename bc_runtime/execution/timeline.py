@@ -14,7 +14,7 @@ from bc_runtime.execution.anchoring import absolute_actions
 from bc_runtime.execution.blending import BlendOptions, blend
 from bc_runtime.execution.chunk import SNAP_NS, ActionChunk
 from bc_runtime.execution.chunk_table import Array, ChunkTable
-from bc_runtime.execution.interpolation import Interpolation, ends, taps
+from bc_runtime.execution.interpolation import Interpolation, pieces_at, write_pieces
 from bc_runtime.execution.layout import ActionLayout
 from bc_runtime.execution.setpoint import CommittedPrefix, Hole, HoleReason, LiveChunk, Setpoint
 from bc_runtime.execution.strategies import Strategy
@@ -154,9 +154,9 @@ class Timeline:
             table.drop_oldest()
             row -= 1
         self._layout = layout
-        actions = absolute_actions(chunk)
-        at_ends = ends(actions, self.interpolation, layout)
-        table.insert(row, key, chunk, actions, open_ns, close_ns, at_ends)
+        shape = self.interpolation.terms, layout.inner_dim
+        place = table.insert(row, key, chunk, open_ns, close_ns, shape)
+        write_pieces(place, absolute_actions(chunk), self.interpolation, layout)
         return AddResult.ACCEPTED if newest else AddResult.OUT_OF_ORDER
 
     def at(self, t_ns: int) -> Setpoint | Hole:
@@ -173,9 +173,8 @@ class Timeline:
             if self.interpolation is not Interpolation.HOLD:
                 rows, n = table.with_actions_around(rows, n, t_ns)
             weights = self.strategy.weights(table, rows, n, t_ns)
-        at = taps(table, rows, t_ns, self.interpolation)
-        actions = table.actions.take(at.index.ravel(), axis=0)
-        value, rate = blend(actions, at, weights, layout, self.blending)
+        pieces = pieces_at(table, rows, t_ns)
+        value, rate = blend(pieces, weights, layout, self.blending)
         if layout.rotations:
             value, rate = _outside(value, rate, layout)
         value.setflags(write=False)
