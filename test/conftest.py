@@ -85,6 +85,14 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     os.close(descriptor)
 
 
+@pytest.fixture(scope='module')
+def module_domain() -> Iterator[int]:
+    """Give the module's tests one ROS_DOMAIN_ID; hand it to child processes in their environment."""
+    domain, descriptor = allocate_domain()
+    yield domain
+    os.close(descriptor)
+
+
 @pytest.fixture(scope='session')
 def repository() -> Path:
     """Return the root folder of the repository."""

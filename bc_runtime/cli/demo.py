@@ -52,6 +52,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument('--instruction', default='', help='default: the scene chooses a cube')
     parser.add_argument('--timeout', type=float, default=25.0, help='seconds per trial')
     parser.add_argument('--out', type=Path, default=Path('out/demo'), help='folder for results')
+    parser.add_argument(
+        '--record',
+        default='compressed',
+        choices=('compressed', 'raw'),
+        help='camera pictures in the bags: JPEG, or exactly what the policy saw (55 MB/s)',
+    )
     parser.add_argument('--params-file', default='', help='node parameters (YAML)')
     parser.add_argument('--json', action='store_true', help='print the summary as JSON')
     parser.add_argument('--no-report', action='store_true', help='skip report.html and the GIF')
@@ -75,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
             'model': arguments.model,
             'robot': arguments.robot,
             'params_file': arguments.params_file,
-            'record': 'compressed',
+            'record': arguments.record,
             'record_directory': str(bags.resolve()),
         }
     )

@@ -15,6 +15,7 @@ from bc_runtime.execution import (
     AddResult,
     CommittedPrefix,
     Setpoint,
+    Strategy,
     Timeline,
     make_strategy,
 )
@@ -74,9 +75,10 @@ class Plan:
     ) -> None:
         self._joints = joints
         self._limits = limits
+        self._options = options
         self._config = IngressConfig(in_a_row=options.rejected_limit)
         self._timeline = Timeline(
-            make_strategy(options.strategy, options.strategy_options),
+            self._strategy(steps=1),
             interpolation=options.interpolation,
             retain_s=_RETAIN_S,
         )
@@ -95,6 +97,7 @@ class Plan:
     def set_policy(self, policy_id: str, spec: PolicySpec) -> None:
         """Take chunks of this policy from now on; what is planned already goes on."""
         self.policy_id, self.spec = policy_id, spec
+        self._timeline.strategy = self._strategy(steps=spec.n_action_steps)
         if self._ingress is None:
             self._ingress = ChunkIngress(spec, policy_id, self._limits, self._config)
         else:
@@ -195,6 +198,13 @@ class Plan:
             if plan is not None and len(plan.values):
                 return plan
         return None
+
+    def _strategy(self, *, steps: int) -> Strategy:
+        """Return the strategy; what the options leave open is as the policy says."""
+        given = dict(self._options.strategy_options)
+        if self._options.strategy == 'receding_horizon':
+            given.setdefault('n_action_steps', steps)
+        return make_strategy(self._options.strategy, given)
 
     def _reject(self, reason: str) -> str:
         self.rejected += 1

@@ -16,7 +16,7 @@ from sensor_msgs import msg as sensor_msg
 from bc_msgs import msg as bc_msg
 from bc_runtime.execution import ActionChunk, CommittedPrefix
 from bc_runtime.inference_loop import PolicyInputs
-from bc_runtime.observation import CompressedImage, Observation, RawImage
+from bc_runtime.observation import Observation
 from bc_runtime.spec import PolicySpec
 
 NS = 1_000_000_000
@@ -42,23 +42,6 @@ def to_bytes(values: NDArray[np.generic]) -> array[int]:
     data = array('B')
     data.frombytes(memoryview(np.ascontiguousarray(values)).cast('B'))
     return data
-
-
-def raw_image(msg: sensor_msg.Image) -> RawImage:
-    """Return an image message as a value; the pixels are not copied."""
-    return RawImage(
-        height=msg.height,
-        width=msg.width,
-        encoding=msg.encoding,
-        step=msg.step,
-        is_bigendian=bool(msg.is_bigendian),
-        data=memoryview(msg.data),
-    )
-
-
-def compressed_image(msg: sensor_msg.CompressedImage) -> CompressedImage:
-    """Return a compressed image message as a value; the bytes are not copied."""
-    return CompressedImage(format=msg.format, data=memoryview(msg.data))
 
 
 def tensor_to_msg(name: str, values: NDArray[np.generic]) -> bc_msg.Tensor:

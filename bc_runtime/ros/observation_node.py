@@ -10,17 +10,20 @@ observation tells why.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 import sys
 import time
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from bc_msgs import msg as bc_msg
-from bc_runtime.observation import FieldPath, ObservationAssembler, StreamKind
+from bc_runtime.observation import FieldPath, ObservationAssembler, StreamKind, StreamRequest
+from bc_runtime.observation.serialized import read_compressed_image, read_image
 from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.diagnostics import Diagnostics
@@ -111,21 +114,24 @@ class ObservationNode(DeploymentNode):
         for subscription in self._sensors:
             self.destroy_subscription(subscription)
         self._sensors.clear()
-        callbacks = {
-            StreamKind.JOINT_STATES: lambda _request: self._on_joint_state,
-            StreamKind.CAMERA: lambda request: partial(self._on_image, request.key),
-            StreamKind.VECTOR: lambda request: partial(
-                self._on_vector, request.key, [FieldPath(p) for p in request.fields.values()]
-            ),
-        }
         for request in assembler.streams.values():
-            if request.kind in callbacks:
-                self._listen(
-                    message_class(request.type), request.topic, callbacks[request.kind](request)
-                )
+            if request.kind is StreamKind.JOINT_STATES:
+                self._listen(request, self._on_joint_state)
+            elif request.kind is StreamKind.CAMERA:
+                # Undecoded bytes: most pictures are never looked at.
+                self._listen(request, partial(self._on_image, request.key), raw=True)
+            elif request.kind is StreamKind.VECTOR:
+                paths = [FieldPath(path) for path in request.fields.values()]
+                self._listen(request, partial(self._on_vector, request.key, paths))
 
-    def _listen(self, kind: type, topic: str, callback: object) -> None:
-        self._sensors.append(self.create_subscription(kind, topic, callback, qos.SENSOR))
+    def _listen(
+        self, request: StreamRequest, callback: Callable[[Any], None], *, raw: bool = False
+    ) -> None:
+        self._sensors.append(
+            self.create_subscription(
+                message_class(request.type), request.topic, callback, qos.SENSOR, raw=raw
+            )
+        )
 
     def _on_instruction(self, msg: String) -> None:
         self._instruction = msg.data
@@ -160,18 +166,22 @@ class ObservationNode(DeploymentNode):
             )
             self._publish_if_due()
 
-    def _on_image(self, camera: str, msg: Image | CompressedImage) -> None:
-        if self._assembler is not None:
-            image = (
-                convert.raw_image(msg) if isinstance(msg, Image) else convert.compressed_image(msg)
-            )
-            self._assembler.push_image(
-                camera,
-                stamp_ns=self._stamp(self._robot.cameras[camera], msg),
-                arrival_ns=time.monotonic_ns(),
-                image=image,
-            )
-            self._publish_if_due()
+    def _on_image(self, camera: str, data: bytes) -> None:
+        if self._assembler is None:
+            return
+        config = self._robot.cameras[camera]
+        read = read_compressed_image if config.transport == 'compressed' else read_image
+        try:
+            stamp_ns, image = read(data)
+        except BcError as error:
+            self.get_logger().error(f'camera {camera}: {error}', throttle_duration_sec=1.0)
+            return
+        if config.clock == 'arrival':
+            stamp_ns = self.get_clock().now().nanoseconds
+        self._assembler.push_image(
+            camera, stamp_ns=stamp_ns, arrival_ns=time.monotonic_ns(), image=image
+        )
+        self._publish_if_due()
 
     def _on_vector(self, stream: str, paths: list[FieldPath], msg: object) -> None:
         if self._assembler is not None:

@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Observations made from a bag are, bit for bit, those that the policy saw live."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bc_runtime.offline import observe_bag
+from bc_runtime.policy.spec_of import spec_of
+from bc_runtime.recording.reader import BagReader, find_bags
+from bc_runtime.resources import model_directories, robot_file
+from bc_runtime.spec import RobotConfig
+
+NS = 1_000_000_000
+MODEL = 'sim_arm_act'
+
+
+@pytest.fixture(scope='module')
+def raw_bag(tmp_path_factory: pytest.TempPathFactory, module_domain: int) -> Path:
+    """Record a second and a half of the real graph, pictures uncompressed."""
+    out = tmp_path_factory.mktemp('parity')
+    command = [sys.executable, '-m', 'bc_runtime.cli.main', 'demo', '--model', MODEL]
+    command += ['--episodes', '1', '--timeout', '1.5', '--record', 'raw', '--no-report']
+    done = subprocess.run(
+        [*command, '--headless', '--out', str(out)],
+        env={**os.environ, 'ROS_DOMAIN_ID': str(module_domain)},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    bags = find_bags(out / 'bags')
+    assert bags, done.stderr
+    return bags[0]
+
+
+@pytest.mark.ros
+def test_live_and_offline_observations_parity(raw_bag: Path) -> None:
+    with BagReader(raw_bag) as bag:
+        live = [m.decode() for m in bag.messages(['/observation'])]
+        first_ns = bag.start_ns
+    stamps = [m.header.stamp.sec * NS + m.header.stamp.nanosec for m in live]
+    # The streams reach back before the bag's first message only live.
+    kept = [
+        (m, t) for m, t in zip(live, stamps, strict=True) if m.valid and t > first_ns + NS // 5
+    ]
+    assert len(kept) >= 10
+    offline = observe_bag(
+        raw_bag,
+        [t for _, t in kept],
+        spec=spec_of(MODEL, model_directories()),
+        robot=RobotConfig.from_file(robot_file('sim_arm')),
+    )
+    for (message, _), observation in zip(kept, offline, strict=True):
+        assert observation.valid, [str(reason) for reason in observation.reasons]
+        assert observation.instruction == message.instruction
+        for tensor in message.tensors:
+            seen = np.frombuffer(bytes(tensor.data), dtype=tensor.dtype)
+            made = observation.tensors[tensor.name]
+            assert made.shape == tuple(tensor.shape)
+            assert made.tobytes() == seen.tobytes(), tensor.name
