@@ -230,11 +230,23 @@ class ChunkTable:
     def _remember(self, close_ns: int) -> None:
         self.dropped_until_ns = max(close_ns, self.dropped_until_ns or close_ns)
 
-    def on_one_grid(self, rows: Rows) -> bool:
-        """Return whether the chunks of the rows have their actions at the same times."""
+    def on_one_grid(self, rows: Rows) -> Ints | None:
+        """Return where in `pieces` the chunks are when the newest of them is at its action 0.
+
+        None if the chunks of the rows do not have their actions at the same times.
+        """
         if isinstance(rows, slice):
-            return bool(self.run[rows.start] == self.run[rows.stop - 1])
-        return bool((self.run[rows] == self.run[rows[0]]).all())
+            newest = rows.stop - 1
+            if self.run[rows.start] != self.run[newest]:
+                return None
+            return np.add(self.offset[rows], self.grid[newest])
+        # The same for rows with others in between, which must not count.
+        dt = self.dt[rows]
+        steps, off = np.divmod(np.diff(self.zero[rows]) + _SAME_GRID_NS, dt[0])
+        if (off > 2 * _SAME_GRID_NS).any() or (dt != dt[0]).any():
+            return None
+        before_newest = np.append(np.cumsum(steps[::-1])[::-1], 0)
+        return np.add(self.first[rows], before_newest)
 
     def _grid_after(self, row: int, zero: int, dt: int) -> tuple[int, int]:
         """Return the grid number and run of a chunk that follows a row."""

@@ -179,11 +179,12 @@ def pieces_at(table: ChunkTable, rows: Rows, t_ns: int) -> Pieces:
     # Whole numbers until the last division: no rounding can move a time to another action.
     t = t_ns + SNAP_NS
     u: float | Array
-    if table.on_one_grid(rows):
+    at = table.on_one_grid(rows)
+    if at is not None:
         newest = rows.stop - 1 if isinstance(rows, slice) else int(rows[-1])
         dt = int(table.dt[newest])
         k, past = divmod(t - int(table.zero[newest]), dt)
-        at = table.offset[rows] + (int(table.grid[newest]) + k)
+        at = at + k
         # The first 2 * SNAP_NS of a step are the grid point itself.
         u = (past - SNAP_NS) / dt if past > 2 * SNAP_NS else 0.0
         per_s: float | Array = 1e9 / dt

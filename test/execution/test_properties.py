@@ -379,6 +379,78 @@ def test_property_the_control_rate_does_not_matter(chunks, strategy, interpolati
         assert same(slow.at(t_ns), answers[t_ns])
 
 
+def plain_value(chunk, t_ns, mode):
+    """One chunk at one time, written out; None where it does not cover."""
+    if not max(chunk.stamp_ns, chunk.time_of(0)) - 1_000 <= t_ns < chunk.end_ns - 1_000:
+        return None
+    a = chunk.values[:, 0].astype(np.float64)
+    k, past = divmod(t_ns + 1_000 - chunk.time_of(0), chunk.dt_ns)
+    u = (past - 1_000) / chunk.dt_ns if past > 2_000 else 0.0
+    if k == len(a) - 1 or mode == 'hold':
+        return a[k]
+    if mode == 'linear':
+        return a[k] + u * (a[k + 1] - a[k])
+    m0 = 0.5 * (a[k + 1] - a[k - 1]) if k else a[1] - a[0]
+    m1 = 0.5 * (a[k + 2] - a[k]) if k + 2 < len(a) else a[k + 1] - a[k]
+    h00, h10 = 2 * u**3 - 3 * u**2 + 1, u**3 - 2 * u**2 + u
+    return h00 * a[k] + h10 * m0 + (1 - h00) * a[k + 1] + (u**3 - u**2) * m1
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 14),  # step of the observation
+            st.sampled_from([0, 0, 0, 0, 0, 1, -1, 5_000_000]),  # beside the grid [ns]
+            st.integers(1, 9),  # size
+            st.sampled_from([0, 0, 0, 1, -1]),  # stamp_index
+        ),
+        min_size=1,
+        max_size=10,
+    ),
+    INTERPOLATIONS,
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_property_an_ensemble_equals_the_plain_formula(where, mode, same_size, seed):
+    """In lock step, nearly, with gaps, and off the grid of each other."""
+    rng = np.random.default_rng(seed)
+    chunks = [
+        ActionChunk(
+            stamp_ns=round(step * 1e9 / 15) + beside,
+            dt_ns=66_666_667,
+            values=rng.normal(size=(7 if same_size else size, 1)),
+            names=('joint',),
+            kinds=('joint_position',),
+            sequence=sequence,
+            received_ns=0,
+            stamp_index=index,
+        )
+        for sequence, (step, beside, size, index) in enumerate(where)
+    ]
+    timeline = filled(chunks, ('temporal_ensemble', {'coeff': 0.2}), mode, retain_s=10.0)
+    chunks.sort(key=lambda c: (c.stamp_ns, c.sequence))
+    for tick in range(150):
+        t_ns = round(tick * 1e9 / 100)
+        values = [(c, plain_value(c, t_ns, mode)) for c in chunks]
+        values = [(c, v) for c, v in values if v is not None]
+        if mode != 'hold':
+            around = [
+                (c, v)
+                for c, v in values
+                if c.chunk_size == 1 or t_ns <= c.time_of(c.chunk_size - 1) + 1_000
+            ]
+            values = around or values
+        answer = timeline.at(t_ns)
+        assert isinstance(answer, Setpoint) == bool(values)
+        if values:
+            w = np.exp(-0.2 * np.arange(len(values)))
+            expected = w @ [v for _, v in values] / w.sum()
+            # Grids that are nanoseconds apart count as one: nanoseconds of motion.
+            assert answer.values[0] == pytest.approx(expected, abs=1e-5)
+            assert answer.chunk_sequences.tolist() == [c.sequence for c, _ in values]
+
+
 @settings(max_examples=40, deadline=None)
 @given(chunk_sets(), STRATEGIES, st.integers(-1_000, 1_000), st.integers(0, 7))
 def test_property_a_microsecond_beside_an_action_is_the_action(chunks, strategy, off_ns, k):
