@@ -19,6 +19,9 @@ from math import ceil, isfinite
 from bc_runtime.safety.limits import JointLimits
 from bc_runtime.spec.errors import SafetyError
 
+#: Share of a step that counts as rest, so that rounding adds no last step of 1e-17 rad/s.
+_REST = 1e-9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrakingTail:
@@ -77,32 +80,38 @@ def braking_tail(
         raise SafetyError(f'cannot brake from {list(position)!r} at {list(velocity)!r}')
     steps = 0
     for v, one in zip(velocity, limits, strict=True):
-        # The tolerance avoids a last step of 1e-17 rad/s.
-        steps = max(steps, ceil(abs(v) / (one.deceleration * dt_s) - 1e-9))
+        steps = max(steps, ceil(abs(v) / (one.deceleration * dt_s) - _REST))
     kept = [k for k in range(steps + 1) if k % stride == 0 or k == steps]
-    columns = [
-        _brake_joint(q, v, one.deceleration * dt_s, dt_s, steps)
-        for q, v, one in zip(position, velocity, limits, strict=True)
-    ]
+    positions, velocities = [], []
+    for q, v, one in zip(position, velocity, limits, strict=True):
+        column = _brake_joint(q, v, one.deceleration * dt_s, dt_s, kept)
+        positions.append(column[0])
+        velocities.append(column[1])
     return BrakingTail(
-        times_s=tuple(k * dt_s for k in kept),
-        positions=tuple(tuple(column[0][k] for column in columns) for k in kept),
-        velocities=tuple(tuple(column[1][k] for column in columns) for k in kept),
+        times_s=tuple([k * dt_s for k in kept]),
+        positions=tuple(zip(*positions, strict=True)),
+        velocities=tuple(zip(*velocities, strict=True)),
     )
 
 
 def _brake_joint(
-    q: float, v: float, decel_step: float, dt_s: float, steps: int
+    q: float, v: float, decel_step: float, dt_s: float, kept: Sequence[int]
 ) -> tuple[list[float], list[float]]:
-    """Return positions and velocities of one joint at steps 0..steps, at rest in the last one."""
-    positions = [q]
-    velocities = [v]
-    change = -decel_step if v > 0.0 else decel_step
-    for _ in range(steps):
-        slower = v + change
-        v = 0.0 if slower * change >= 0.0 else slower
-        q += v * dt_s
-        positions.append(q)
-        velocities.append(v)
-    velocities[-1] = 0.0
+    """Return positions and velocities of one joint after each number of steps in `kept`.
+
+    After k steps the speed is |v| - k·d·T and the way the sum of these, until the joint rests.
+    """
+    speed, side = abs(v), 1.0 if v > 0.0 else -1.0
+    last = ceil(speed / decel_step - _REST) - 1
+    if last < 0:
+        return [q] * len(kept), [0.0] * len(kept)
+    positions, velocities = [], []
+    for k in kept:
+        if k > last:
+            way = dt_s * last * (speed - decel_step * (0.5 * (last + 1)))
+            velocities.append(0.0)
+        else:
+            way = dt_s * k * (speed - decel_step * (0.5 * (k + 1)))
+            velocities.append(side * (speed - k * decel_step))
+        positions.append(q + side * way)
     return positions, velocities
