@@ -87,7 +87,7 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 @pytest.fixture(scope='module')
 def module_domain() -> Iterator[int]:
-    """Give the module's tests one ROS_DOMAIN_ID; hand it to child processes in their environment."""
+    """Give the module one ROS_DOMAIN_ID; hand it to child processes in their environment."""
     domain, descriptor = allocate_domain()
     yield domain
     os.close(descriptor)

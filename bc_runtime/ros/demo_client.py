@@ -78,13 +78,13 @@ class DemoClient:
         self.policy: bc_msg.PolicyInfo | None = None
         self.latency_s = float('nan')
         self.inference_s = float('nan')
-        self._listen(bc_msg.ControllerStatus, 'controller/status', self._on_status, qos.DATA)
-        self._listen(bc_msg.ActionChunk, 'action_chunk', self._on_chunk, qos.DATA)
-        self._listen(
+        self.listen(bc_msg.ControllerStatus, 'controller/status', self._on_status, qos.DATA)
+        self.listen(bc_msg.ActionChunk, 'action_chunk', self._on_chunk, qos.DATA)
+        self.listen(
             bc_msg.ObservationStatus, 'observation_status', self._keep('observation'), qos.DATA
         )
-        self._listen(bc_msg.TaskState, 'task_state', self._keep('task'), qos.DATA)
-        self._listen(bc_msg.PolicyInfo, 'policy_info', self._keep('policy'), qos.LATCHED)
+        self.listen(bc_msg.TaskState, 'task_state', self._keep('task'), qos.DATA)
+        self.listen(bc_msg.PolicyInfo, 'policy_info', self._keep('policy'), qos.LATCHED)
         self._services = {
             name: self._node.create_client(kind, name)
             for name, kind in (
@@ -102,7 +102,8 @@ class DemoClient:
         self._node.destroy_node()
         rclpy.try_shutdown()
 
-    def _listen(self, kind: type[Any], topic: str, callback: Any, profile: Any) -> None:
+    def listen(self, kind: type[Any], topic: str, callback: Any, profile: Any) -> None:
+        """Subscribe to one more topic."""
         self._node.create_subscription(kind, topic, callback, profile)
 
     def _keep(self, name: str) -> Callable[[Any], None]:
