@@ -25,6 +25,7 @@ from bc_runtime.evaluation.svg import (
 )
 
 _LEFT, _RIGHT, _BOTTOM = 46.0, 8.0, 22.0
+_LABEL = 66.0  # width of 'p99 123 ms'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,21 +147,30 @@ def histogram(
         parts.append(tag('g', ''.join(bars), class_=f'bars {styles[name]}'))
     parts += time_axis(x, height - _BOTTOM, 'ms')
     for row, (name, values) in enumerate(finite.items()):
-        for key, value in percentiles(values).items():
-            if value is None or value > high:
-                continue
-            place, base = x(value), top - 4 - 14 * (len(finite) - 1 - row)
-            parts.append(
-                tag('line', x1=place, x2=place, y1=base, y2=y(0.0), class_=f'mark {styles[name]}')
-            )
-            # The median's label stands to the left of its line, so that two close lines both fit.
-            left = (key == 'p50' and place > 70.0) or place > 0.9 * width
-            label = f'{key} {value:.0f} ms'
-            style = f'mark-label {styles[name]}'
-            side = (place - 4, 'end') if left else (place + 4, 'start')
-            parts.append(text(side[0], base + 4, label, style, side[1]))
+        base = top - 4 - 14 * (len(finite) - 1 - row)
+        parts += _marks(values, x, base, y(0.0), styles[name])
     label = '; '.join(f'{name}: {percentiles(v)}' for name, v in finite.items())
     return drawing(width, height, parts, f'Distribution of durations. {label}')
+
+
+def _marks(values: Floats, x: Scale, top: float, bottom: float, style: str) -> list[str]:
+    """Return median and 99th percentile as lines with their values."""
+    found = {key: value for key, value in percentiles(values).items() if value is not None}
+    parts = []
+    labels = {key: f'{key} {value:.0f} ms' for key, value in found.items()}
+    if x(found['p50']) < x.start + _LABEL and x(found['p99']) < x.start + 2 * _LABEL:
+        # No room to the left of the median, none between the two: one label for both.
+        labels = {'p99': f'{labels["p50"]}, {labels["p99"]}'}
+    for key, value in found.items():
+        place = x(min(value, x.high))
+        parts.append(tag('line', x1=place, x2=place, y1=top, y2=bottom, class_=f'mark {style}'))
+        if key not in labels:
+            continue
+        # The median's label stands to the left of its line, so that two close lines both fit.
+        left = (key == 'p50' and place > x.start + _LABEL) or place > x.end - _LABEL
+        side = (place - 4, 'end') if left else (place + 4, 'start')
+        parts.append(text(side[0], top + 4, labels[key], f'mark-label {style}', side[1]))
+    return parts
 
 
 def interval_bar(rate: float, interval: Interval, *, width: float = 220.0) -> str:

@@ -19,6 +19,7 @@ from bc_runtime.recording.topic import IMAGE_TYPES
 STATUS = 'bc_msgs/msg/ControllerStatus'
 CHUNK = 'bc_msgs/msg/ActionChunk'
 OBSERVATION_STATUS = 'bc_msgs/msg/ObservationStatus'
+STATE_EVENT = 'bc_msgs/msg/StateEvent'
 POLICY_INFO = 'bc_msgs/msg/PolicyInfo'
 JOINT_STATE = 'sensor_msgs/msg/JointState'
 
@@ -94,12 +95,23 @@ class JointSeries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StateEvent:
+    """What the controller did, and why, in words for people."""
+
+    t_s: float
+    state: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeRecord:
     """One episode.
 
     Attributes:
         measured, commanded, setpoint: None if not recorded or not asked for.
         cameras: Image topics.
+        events: State changes within the episode.
         observations: How many observations were made, and how many of them were not valid.
         policy: Name, version and family of the policy in charge, empty if unknown.
     """
@@ -116,6 +128,7 @@ class EpisodeRecord:
     commanded: JointSeries | None
     setpoint: JointSeries | None
     cameras: tuple[str, ...]
+    events: tuple[StateEvent, ...]
     observations: int
     invalid_observations: int
     policy: tuple[str, str, str]
@@ -150,6 +163,7 @@ def load_episode(bag: BagReader, *, joints: bool = True) -> EpisodeRecord:
                 if topic.type in IMAGE_TYPES and topic.message_count
             )
         ),
+        events=_events(bag),
         observations=len(observations),
         invalid_observations=sum(not msg.valid for msg in observations),
         policy=_policy(bag),
@@ -238,6 +252,18 @@ def _joints(bag: BagReader, topic: str | None) -> JointSeries | None:
         t_s=np.array([row[0] for row in rows]),
         position=np.array([row[1] for row in rows], dtype=np.float64),
     )
+
+
+def _events(bag: BagReader) -> tuple[StateEvent, ...]:
+    # The latched state repeats the events; of two topics of this type the events are wanted.
+    names = bag.topics_of_type(STATE_EVENT)
+    names = [name for name in names if name.endswith('events')] or names[:1]
+    found = []
+    for msg in _read(bag, names):
+        t_s = (stamp_ns(msg.stamp) - bag.start_ns) * 1e-9
+        if t_s >= 0.0:  # a recorder that joins late gets the history of earlier episodes
+            found.append(StateEvent(t_s=t_s, state=msg.state, code=msg.code, text=msg.text))
+    return tuple(found)
 
 
 def _policy(bag: BagReader) -> tuple[str, str, str]:

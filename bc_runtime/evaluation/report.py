@@ -185,7 +185,9 @@ def _tile(name: str, value: str, more: str, drawing: str = '') -> str:
 def _missed(count: int | None) -> str:
     if count is None:
         return ''
-    return 'no tick missed' if count == 0 else f'{count} ticks missed'
+    if count == 1:
+        return '1 tick missed'
+    return f'{count or "no"} {"ticks" if count else "tick"} missed'
 
 
 def _latency(episodes: Sequence[_Episode]) -> str:

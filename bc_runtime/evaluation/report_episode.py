@@ -17,6 +17,7 @@ from bc_runtime.recording.reader import BagReader
 
 _PICTURES = 7
 _PICTURE_WIDTH = 300  # pixels; shown at about half of it, for sharp screens
+_EVENTS = 20
 _CLOSE_UP_S = 2.5
 # Below this a joint shall look as still as it is.
 _LEAST_RANGE = {'rad': 0.05, 'm': 0.01}
@@ -40,7 +41,7 @@ def episode_section(
         f'<span class="chip {outcome}">{outcome}</span></summary>'
     )
     parts = [title, f'<p class="muted">{_sentence(record, metrics)}</p>', _pictures(bag, record)]
-    parts += [_fan(record), _joints(record)]
+    parts += [_events(record), _fan(record), _joints(record)]
     return f'<details class="card"{" open" if opened else ""}>{"".join(parts)}</details>'
 
 
@@ -74,6 +75,21 @@ def _pictures(bag: BagReader, record: EpisodeRecord) -> str:
         f'<h3>What happened</h3><p class="note">{note}</p>'
         f'{episode_chart(rows, record.ticks, record.duration_s)}'
     )
+
+
+def _events(record: EpisodeRecord) -> str:
+    """Return what the controller said, as a list under the strip of states."""
+    items = ''.join(
+        f'<li><span class="time">{event.t_s:.2f} s</span> <b>{escape(event.state)}</b> '
+        f'{escape(event.code)}'
+        + (f'<span class="muted">: {escape(event.text)}</span>' if event.text else '')
+        + '</li>'
+        for event in record.events[:_EVENTS]
+    )
+    more = len(record.events) - _EVENTS
+    if more > 0:
+        items += f'<li class="muted">and {more} more</li>'
+    return f'<ul class="events">{items}</ul>' if items else ''
 
 
 def _fan(record: EpisodeRecord) -> str:

@@ -65,6 +65,11 @@ summary .chip { margin-left: 8px; font-weight: 400; }
   grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); }
 .pair { display: grid; grid-template-columns: 3fr 2fr; gap: 8px 16px; }
 @media (max-width: 760px) { .pair { grid-template-columns: 1fr; } }
+.events { list-style: none; margin: 6px 0 0; padding: 0; font-size: 13px; }
+.events .time { display: inline-block; min-width: 52px; color: var(--muted);
+  font-variant-numeric: tabular-nums; }
+td .note { display: block; white-space: normal; min-width: 130px; }
+td.wide { min-width: 170px; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; font-size: 13px; color: var(--muted);
   margin: 0 0 6px; }
 .legend i { display: inline-block; width: 18px; border-top: 3px solid; margin-right: 6px;

@@ -49,6 +49,7 @@ class RecoveryReport:
 
 def recovered_path(source: Path) -> Path:
     """Return where a recovered bag goes if nobody says otherwise: `<source>_recovered`."""
+    source = source.resolve()  # `.` has no name
     return source.with_name(f'{source.stem}_recovered')
 
 

@@ -146,6 +146,13 @@ def timeline_of(maker, plan):
         'bc_msgs/msg/PolicyInfo', name='sim_arm_act', version='1.0', family='act',
         policy_id=POLICY_ID,
     )  # fmt: skip
+    if plan.fault_at_s is not None:
+        for t_s, state in ((-5.0, 'HELD'), (plan.fault_at_s, 'FAULT')):
+            event = maker.message(
+                'bc_msgs/msg/StateEvent', stamp=maker.stamp(_at(t_s)), state=state,
+                code='CAMERA_STALE', text='camera <front> sent nothing for 0.3 s',
+            )  # fmt: skip
+            yield max(t_s, 0.0), '/controller/events', event
     yield from _joints(maker, plan)
     yield from _chunks(maker, plan)
     yield from _observations(maker, plan)

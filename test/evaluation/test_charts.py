@@ -117,6 +117,14 @@ def test_histogram_of_nothing_is_empty(samples):
     assert histogram(samples, styles={'a': ''}, width=1.0, height=1.0) == ''
 
 
+def test_histogram_labels_near_the_origin_are_one():
+    samples = {'a': np.array([1.0, 2.0, 3.0]), 'b': np.linspace(80.0, 200.0, 50)}
+    svg = histogram(samples, styles={'a': 'x', 'b': 'y'}, width=800.0, height=100.0)
+    words = [''.join(e.itertext()) for e in ElementTree.fromstring(svg).iter(f'{SVG}text')]
+    assert 'p50 2 ms, p99 3 ms' in words
+    assert 'p50 140 ms' in words
+
+
 def test_histogram_of_zeros_does_not_divide_by_zero():
     ElementTree.fromstring(
         histogram({'a': np.zeros(3)}, styles={'a': 'x'}, width=100.0, height=50.0)

@@ -126,6 +126,8 @@ def test_report_shows_states_chunks_and_joints(page):
     classes = [a.get('class') or '' for a in page.all('rect')]
     assert sum('state-AUTO' in c for c in classes) == 2
     assert sum('state-FAULT' in c for c in classes) == 1
+    assert sum(attributes.get('class') == 'events' for attributes in page.all('ul')) == 1
+    assert page.text.count('camera <front> sent nothing') == 1  # not that of an earlier episode
     titles = [t for t in page.words if re.match(r'AUTO: \d', t)]
     assert len(titles) == 2
     lines = [a['class'] for a in page.all('polyline')]
