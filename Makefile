@@ -10,14 +10,14 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help env build demo test lint format bench train shell clean distclean
+.PHONY: help env build demo test test-train lint format bench train shell clean distclean
 
 ARGS ?=
 PYTHON ?= python3
 export PYTHON
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 env: ## Make .venv with the pinned requirements, without building
 	@$(PYTHON) scripts/bootstrap.py ros runtime demo dev
@@ -32,6 +32,11 @@ demo: ## Run a trained policy on the simulated robot; results in out/demo/
 test: ## Run all tests, with lint and type checks
 	@scripts/build runtime demo dev
 	@BC_REQUIRE_ROS=1 scripts/run python -m pytest $(ARGS)
+
+test-train: ## Run the tests of training and export, which need torch
+	@scripts/build runtime demo
+	@$(PYTHON) scripts/bootstrap.py --venv .venv-train runtime demo train dev
+	@BC_VENV="$(CURDIR)/.venv-train" scripts/run python -m pytest test/training test/export $(ARGS)
 
 lint: ## Check style, types, spelling and the rules of imports
 	@scripts/build runtime demo dev
