@@ -18,6 +18,12 @@ from bc_runtime.safety.audit import AuditReport, audit_commands
 from bc_runtime.safety.braking_tail import BrakingTail, braking_tail
 from bc_runtime.safety.checker import CheckCode, Checker, CheckResult
 from bc_runtime.safety.clocks import ClockSkew, ClockStep, StampWatchdog
+from bc_runtime.safety.fault_matrix import (
+    FaultMeasurement,
+    FaultRow,
+    fault_table,
+    read_fault_matrix,
+)
 from bc_runtime.safety.flags import DEFAULT_RULES, Flag, FlagRule, with_overrides
 from bc_runtime.safety.human import HumanTarget
 from bc_runtime.safety.ingress import ChunkIngress
@@ -80,4 +86,5 @@ __all__ = [
     'MissedTicks', 'ClockStep', 'ClockSkew', 'StampWatchdog',
     'TrackingMonitor', 'TrackingReport', 'FrozenJoints', 'TrainingRangeMonitor',
     'overspeed', 'outside_limits', 'not_farther_than',
+    'FaultRow', 'FaultMeasurement', 'read_fault_matrix', 'fault_table',
 ]  # fmt: skip
