@@ -29,6 +29,7 @@ from bc_runtime.ros.controller_report import ControllerReport
 from bc_runtime.ros.diagnostics import Diagnostics
 from bc_runtime.ros.lifecycle import DeploymentNode
 from bc_runtime.ros.parameters import Parameter
+from bc_runtime.ros.run_policy import RunPolicyServer
 from bc_runtime.ros.runtime import run_node
 from bc_runtime.ros.tick_thread import Tick, TickThread
 from bc_runtime.safety import Event, Flag, State
@@ -164,6 +165,7 @@ class ControllerNode(DeploymentNode):
             ('estop_reset', Event.RESET),
         ):
             self.create_service(Trigger, name, partial(self._on_request, event))
+        self._run_policy = RunPolicyServer(self, robot, self._ask, lambda: self._result)
         self._diagnostics = Diagnostics(self, self._diagnose)
         self._loop.post(Event.CONFIGURED)
         self._thread = TickThread(

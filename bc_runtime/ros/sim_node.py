@@ -34,6 +34,7 @@ from bc_runtime.sim.arm import ArmSim, GeometrySnapshot
 from bc_runtime.sim.driver import Driver, in_robot_order, joint_order
 from bc_runtime.sim.errors import SimError
 from bc_runtime.sim.faults import FaultInjector
+from bc_runtime.sim.flicker import Flicker
 from bc_runtime.sim.painter import Painter
 from bc_runtime.sim.task import CAMERAS, JOINT_NAMES
 
@@ -57,6 +58,7 @@ class SimNode(Node):
         self.exit_code = EXIT_OK
         self._sim = ArmSim()
         self._faults = FaultInjector()
+        self._flicker = Flicker()
         self._faults.plan = fault_plan(self)
         self._lock = threading.Lock()  # of the simulation, the driver and the stamp
         self._seed = self.get_parameter('seed').value
@@ -222,7 +224,9 @@ class SimNode(Node):
         with self._lock:
             scene: GeometrySnapshot = self._sim.snapshot()
             stamp = self._stamp
-        picture = self._faults.image(camera, lambda: painter.render(scene, camera))
+        picture = self._faults.image(
+            camera, lambda: self._flicker.apply(painter.render(scene, camera))
+        )
         if picture is None:
             return
         if raw:
