@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import time
+
+import pytest
+
+pytestmark = pytest.mark.ros
+TIMEOUT_S = 20.0
+
+
+@pytest.fixture
+def node(ros_domain):
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('listener', namespace='robot', context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+
+    def wait_for(condition, each=lambda: None):
+        deadline = time.monotonic() + TIMEOUT_S
+        while not condition():
+            assert time.monotonic() < deadline, 'it did not happen'
+            each()
+            executor.spin_once(timeout_sec=0.02)
+
+    node.wait_for = wait_for
+    yield node
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def listen(node, names):
+    from bc_runtime.ros.raw_topics import RawTopics
+
+    received, found = [], []
+    topics = RawTopics(node, names, lambda t, data: received.append((t.name, data)), found.append)
+    return topics, received, found
+
+
+def test_raw_topics_follow_a_publisher_that_comes_back_with_another_qos(node):
+    from std_msgs.msg import String
+
+    from bc_runtime.ros import qos
+
+    topics, received, found = listen(node, ['words'])
+    assert topics.missing() == ['/robot/words']
+    reliable = node.create_publisher(String, 'words', qos.DATA)
+    node.wait_for(reliable.get_subscription_count)
+    node.wait_for(lambda: received, each=lambda: reliable.publish(String(data='one')))
+    assert topics.topics['/robot/words'].asked == (True, False)
+    assert topics.missing() == []
+
+    node.destroy_publisher(reliable)
+    best_effort = node.create_publisher(String, 'words', qos.SENSOR)
+    received.clear()
+    node.wait_for(lambda: received, each=lambda: best_effort.publish(String(data='two')))
+    assert topics.topics['/robot/words'].asked == (False, False)
+    assert {topic.recorded.type for topic in found} == {'std_msgs/msg/String'}
+    topics.close()
+
+
+def test_raw_topics_get_a_latched_message_from_before(node):
+    from rclpy.serialization import deserialize_message
+    from std_msgs.msg import String
+
+    from bc_runtime.ros import qos
+
+    latched = node.create_publisher(String, 'task', qos.LATCHED)
+    latched.publish(String(data='early'))
+    topics, received, _ = listen(node, ['task:std_msgs/msg/String'])
+    node.wait_for(lambda: received)
+    assert topics.topics['/robot/task'].latched
+    assert deserialize_message(received[0][1], String).data == 'early'
+    assert topics.topics['/robot/task'].recorded.qos[0].latched
+
+
+def test_raw_topics_report_what_cannot_be_recorded_and_go_on(node):
+    from std_msgs.msg import Bool, String
+
+    from bc_runtime.ros import qos
+
+    first = node.create_publisher(Bool, 'first', qos.DATA)
+    second = node.create_publisher(String, 'second', qos.DATA)
+    topics, received, _ = listen(node, ['first:std_msgs/msg/String', 'second'])
+    node.wait_for(second.get_subscription_count)
+    node.wait_for(topics.problems)
+    node.wait_for(lambda: received, each=lambda: second.publish(String(data='x')))
+    (problem,) = topics.problems()
+    assert '/robot/first is not recorded' in problem
+    assert 'published as std_msgs/msg/Bool, not as std_msgs/msg/String' in problem
+    assert topics.missing() == ['/robot/first']
+    assert first.get_subscription_count() == 0
+
+
+def test_recorder_node_can_be_configured_twice(node, tmp_path):
+    """Through the whole life cycle, with an episode cut off by deactivation."""
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from std_msgs.msg import String
+
+    from bc_msgs.srv import StartEpisode
+    from bc_runtime.recording.labels import Outcome
+    from bc_runtime.recording.reader import BagReader
+    from bc_runtime.ros import qos
+    from bc_runtime.ros.recorder_node import RecorderNode
+
+    parameters = {
+        'topics': "['/robot/words']",
+        'directory': tmp_path,
+        'disk_stop_gb': 0.0,
+        'disk_warn_gb': 0.0,
+    }
+    overrides = [word for k, v in parameters.items() for word in ('-p', f'{k}:={v}')]
+    rclpy.init(args=['--ros-args', *overrides])
+    try:
+        recorder = RecorderNode()
+        executor = SingleThreadedExecutor()
+        executor.add_node(recorder)
+        words = node.create_publisher(String, 'words', qos.DATA)
+        for name in ('first', 'second'):
+            assert recorder.trigger_configure().name == 'SUCCESS'
+            request, response = StartEpisode.Request(id=name), StartEpisode.Response()
+            early = recorder._on_start(request, StartEpisode.Response())
+            assert not early.success
+            assert 'activate it first' in early.message
+            assert recorder.trigger_activate().name == 'SUCCESS'
+            node.wait_for(words.get_subscription_count, each=lambda: spin(executor))
+            assert recorder._on_start(request, response).success
+            words.publish(String(data=name))
+            node.wait_for(
+                lambda: recorder._writer.status.messages >= 2, each=lambda: spin(executor)
+            )
+            assert recorder.trigger_deactivate().name == 'SUCCESS'
+            assert recorder.trigger_cleanup().name == 'SUCCESS'
+            with BagReader(tmp_path / name) as bag:
+                assert bag.labels.outcome is Outcome.ABORTED
+                assert bag.labels.termination == 'recorder was deactivated'
+                (message,) = bag.messages(['/robot/words'])
+                assert message.decode().data == name
+        recorder.destroy_node()
+        executor.shutdown()
+    finally:
+        rclpy.try_shutdown()
+
+
+def spin(executor):
+    executor.spin_once(timeout_sec=0.01)
