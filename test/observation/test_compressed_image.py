@@ -145,3 +145,18 @@ def test_wide_color_files_are_refused() -> None:
 def test_a_color_jpeg_is_no_depth() -> None:
     with pytest.raises(ImageError, match='depth'):
         decode_image(CompressedImage(format='png', data=png(RGB)), color='depth')
+
+
+@pytest.mark.parametrize('array', [RGB, RGB[..., 0], RGB.astype(np.uint16)])
+def test_compressed_depth_must_hold_one_channel_of_16_bits(array: np.ndarray) -> None:
+    data = struct.pack('<iff', 0, 0.0, 0.0) + png(array)
+    with pytest.raises(ImageError, match='one channel of 16 bits'):
+        decode_image(
+            CompressedImage(format='16UC1; compressedDepth png', data=data), color='depth'
+        )
+
+
+def test_compressed_depth_without_a_picture_is_truncated() -> None:
+    image = CompressedImage(format='16UC1; compressedDepth png', data=bytes(12))
+    with pytest.raises(ImageError, match='12 bytes is truncated'):
+        decode_image(image, color='depth')
