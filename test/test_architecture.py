@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'control': LOOP - {'pipeline', 'inference_loop'},
     'inference_loop': LOOP - {'pipeline', 'control'},
     'pipeline': LOOP,
+    'offline': {'spec', 'observation', 'recording'},
     'evaluation': {'spec', 'recording'},
     'dataset': {'spec', 'recording', 'observation'},
     # Training ends with an evaluation in the simulated loop, so it stands after the whole loop.
