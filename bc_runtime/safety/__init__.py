@@ -37,6 +37,7 @@ from bc_runtime.safety.ingress_types import (
     OnFailure,
     Verdict,
 )
+from bc_runtime.safety.jerk import JerkLimiter, jerk_available
 from bc_runtime.safety.limiter import Limiter
 from bc_runtime.safety.limiter_step import LimiterStep, LimitFlag
 from bc_runtime.safety.limits import JointLimits, align_limits, limits_of, to_output
@@ -73,7 +74,7 @@ from bc_runtime.safety.watchdogs import (
 __all__ = [
     'JointLimits', 'limits_of', 'align_limits', 'to_output',
     'Limiter', 'LimiterStep', 'LimitFlag', 'braking_travel', 'safe_speed',
-    'BrakingTail', 'braking_tail',
+    'JerkLimiter', 'jerk_available', 'BrakingTail', 'braking_tail',
     'Checker', 'CheckCode', 'CheckResult', 'audit_commands', 'AuditReport',
     'State', 'Source', 'Severity', 'Event', 'Action', 'Clear',
     'Flag', 'FlagRule', 'DEFAULT_RULES', 'with_overrides',
