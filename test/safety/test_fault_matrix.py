@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+import re
 
 import pytest
 
@@ -43,6 +44,15 @@ def test_the_tests_that_rows_name_exist(rows: tuple[FaultRow, ...], repository: 
                 tree = ast.parse((repository / 'test' / file).read_text(encoding='utf-8'))
                 known[file] = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
             assert function in known[file], f'row {row.id}: there is no {name}'
+
+
+def test_the_explanation_names_only_tests_that_exist(repository: Path) -> None:
+    text = (repository / 'docs' / 'explanation' / 'safety.md').read_text(encoding='utf-8')
+    named = set(re.findall(r'`(test_[a-z0-9_]+)`', text))
+    sources = [p.read_text(encoding='utf-8') for p in (repository / 'test/safety').glob('*.py')]
+    assert len(named) > 20
+    missing = {name for name in named if not any(f'def {name}(' in one for one in sources)}
+    assert not missing
 
 
 def test_the_table_shows_required_and_measured(rows: tuple[FaultRow, ...]) -> None:
