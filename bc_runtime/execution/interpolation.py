@@ -29,8 +29,8 @@ class Interpolation(StrEnum):
     """What happens between two actions of a chunk.
 
     HOLD keeps the earlier action (what the demonstrations did at the policy's rate). LINEAR is
-    continuous. CUBIC is continuous in value and rate (Catmull-Rom tangents, cubic Hermite; for
-    rotations the curve of Kim, Kim and Shin 1995).
+    continuous. CUBIC is continuous in value and rate (cubic Hermite with Catmull-Rom tangents:
+    half the way between the neighbours, one-sided at the ends).
     """
 
     HOLD = 'hold'
@@ -50,8 +50,8 @@ def write_pieces(
 
     Args:
         out: (m, K + 2, inner_dim): for each term (1, u, u^2, u^3) the coefficients of a copy of
-            the first action, of K actions, and of a copy of the last. For rotations: the
-            quaternion, then rotation vectors, see `Pieces.rotations`.
+            the first action, of K actions, and of a copy of the last. Quaternions under LINEAR
+            have the arc to the next one instead of the difference.
         actions: (K, inner_dim) absolute actions.
         mode: Kind of interpolation.
         layout: Columns by kind.
@@ -79,29 +79,13 @@ def write_pieces(
     out[1:, -2:] = 0.0  # the last action is held
     for b in layout.binary:
         steps[:, :, b] = 0.0
-    for group in layout.rotations:
-        columns = slice(group.inner, group.inner + 4)
-        for term, vectors in zip(steps, _turns(held[1:-1, columns], mode), strict=True):
-            term[:, columns] = vectors
+    if mode is Interpolation.LINEAR:
+        for group in layout.rotations:
+            columns = slice(group.inner, group.inner + 4)
+            steps[0, :, columns] = rotation.arcs(held[1:-1, columns])
 
 
-def _turns(q: Array, mode: Interpolation) -> tuple[Array, ...]:
-    """Return (K - 1, 4) rotation vectors [rad] with a zero behind, for each term but the first."""
-    turn = rotation.log(rotation.multiply(rotation.conjugate(q[:-1]), q[1:]))
-    vectors: tuple[Array, ...] = (turn,)
-    if mode is Interpolation.CUBIC and len(turn):
-        # Velocities at the actions [rad per step], from the way between the neighbours.
-        wide = rotation.log(rotation.multiply(rotation.conjugate(q[:-2]), q[2:]))
-        velocity = np.concatenate((turn[:1], 0.5 * wide, turn[-1:]))
-        start, end = velocity[:-1] / 3.0, velocity[1:] / 3.0
-        inner = rotation.multiply(rotation.exp(-start), rotation.exp(turn))
-        vectors = start, rotation.log(rotation.multiply(inner, rotation.exp(-end))), end
-    elif mode is Interpolation.CUBIC:
-        vectors = turn, turn, turn
-    return tuple(np.concatenate((v, np.zeros((len(v), 1))), axis=1) for v in vectors)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pieces:
     """The present step of n chunks.
 
@@ -112,22 +96,31 @@ class Pieces:
         per_s: Steps per second, one number or (n,).
     """
 
-    terms: tuple[Array, ...]
+    terms: list[Array]
     u: float | Array
     per_s: float | Array
 
     def blended(self, weights: Array) -> tuple[Array, Array]:
         """Return the (inner_dim,) weighted mean of values and of rates [1/s]."""
-        u, per_s = self.u, self.per_s
+        u, per_s, terms = self.u, self.per_s, self.terms
         if isinstance(u, float) and isinstance(per_s, float):
-            return _polynomial([weights @ term for term in self.terms], u, per_s)
-        value = weights @ self.terms[0]
-        rate = np.zeros_like(value)
-        power = weights
-        for order, term in enumerate(self.terms[1:], start=1):
-            rate += (order * per_s * power) @ term
-            power = power * u
-            value += power @ term
+            if len(terms) == 2:
+                value, rate = np.dot(weights, terms[0]), np.dot(weights, terms[1])
+                if u:
+                    value += u * rate
+                rate *= per_s
+                return value, rate
+            return _polynomial([np.dot(weights, term) for term in terms], u, per_s)
+        value = np.dot(weights, terms[0])
+        if len(terms) == 1:
+            return value, np.zeros_like(value)
+        power = weights * u
+        value += np.dot(power, terms[1])
+        rate = np.dot(weights * per_s, terms[1])
+        for order, term in enumerate(terms[2:], start=2):
+            rate += np.dot(order * per_s * power, term)
+            power *= u
+            value += np.dot(power, term)
         return value, rate
 
     def of_column(self, column: int) -> tuple[Array, Array]:
@@ -137,31 +130,20 @@ class Pieces:
     def rotations(self, column: int) -> tuple[Array, Array]:
         """Return the (n, 4) quaternions from a column on and their rates [1/s].
 
-        Linear: the geodesic, q exp(u turn). Cubic: q exp(b1 start) exp(b2 middle) exp(b3 end) with
-        cumulative Bernstein polynomials. Source: Kim, Kim and Shin 1995, "A general construction
-        scheme for unit quaternion curves with simple high order derivatives".
+        LINEAR: the geodesic. CUBIC: the polynomial through the quaternions, brought back to length
+        1, which is as smooth and needs no case of its own.
         """
-        q0, *vectors = (term[:, column : column + 4] for term in self.terms)
-        if not vectors:
-            return q0, np.zeros_like(q0)
-        shape = (len(q0), 1)
-        u = np.broadcast_to(np.asarray(self.u).reshape(-1, 1), shape)
-        per_s = np.broadcast_to(np.asarray(self.per_s).reshape(-1, 1), shape)
-        turns = [v[:, :3] for v in vectors]
-        if len(turns) == 1:
-            q = rotation.multiply(q0, rotation.exp(u * turns[0]))
-            return q, 0.5 * per_s * rotation.multiply(q, vectors[0])
-
-        def curve(x: Array) -> Array:
-            q = q0
-            bases = (1.0 - (1.0 - x) ** 3, x * x * (3.0 - 2.0 * x), x**3)
-            for b, turn in zip(bases, turns, strict=True):
-                q = rotation.multiply(q, rotation.exp(b * turn))
-            return q
-
-        # The derivative of the product is long; a central difference is exact to about 1e-9 here.
-        h = 1e-5
-        return curve(u), per_s * (curve(u + h) - curve(u - h)) / (2.0 * h)
+        terms = [term[:, column : column + 4] for term in self.terms]
+        u = self.u if isinstance(self.u, float) else self.u[:, None]
+        per_s = self.per_s if isinstance(self.per_s, float) else self.per_s[:, None]
+        if len(terms) == 2:
+            q, q_rate = rotation.along_arc(terms[0], terms[1], u)
+            return q, q_rate * per_s
+        q, q_rate = _polynomial(terms, u, per_s)
+        length = np.linalg.norm(q, axis=1, keepdims=True)
+        q = q / length
+        radial = np.sum(q * q_rate, axis=1, keepdims=True)
+        return q, (q_rate - radial * q) / length
 
 
 def _polynomial(c: list[Array], u: float | Array, per_s: float | Array) -> tuple[Array, Array]:
@@ -178,21 +160,22 @@ def pieces_at(table: ChunkTable, rows: Rows, t_ns: int) -> Pieces:
     """Return the present step of the chunks in the given rows, which must cover the time."""
     # Whole numbers until the last division: no rounding can move a time to another action.
     t = t_ns + SNAP_NS
+    newest = rows.stop - 1 if isinstance(rows, slice) else int(rows[-1])
+    at = table.on_one_grid(rows, newest)
     u: float | Array
-    at = table.on_one_grid(rows)
+    per_s: float | Array
     if at is not None:
-        newest = rows.stop - 1 if isinstance(rows, slice) else int(rows[-1])
         dt = int(table.dt[newest])
         k, past = divmod(t - int(table.zero[newest]), dt)
-        at = at + k
+        at += k
         # The first 2 * SNAP_NS of a step are the grid point itself.
         u = (past - SNAP_NS) / dt if past > 2 * SNAP_NS else 0.0
-        per_s: float | Array = 1e9 / dt
+        per_s = 1e9 / dt
     else:
         steps = table.common_dt or table.dt[rows]
-        index, beyond = np.divmod(t - table.zero[rows], steps)
-        at = table.first[rows] + index
+        at, beyond = np.divmod(t - table.zero[rows], steps)
+        at += table.first[rows]
         u = (beyond - SNAP_NS) / steps
         u[beyond <= 2 * SNAP_NS] = 0.0
         per_s = 1e9 / steps
-    return Pieces(tuple(term.take(at, axis=0) for term in table.pieces), u, per_s)
+    return Pieces([plane.take(at, 0) for plane in table.planes], u, per_s)

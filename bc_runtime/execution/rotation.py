@@ -181,6 +181,29 @@ def align_signs(q: Array) -> Array:
     return q * sign[:, None]
 
 
+def arcs(q: Array) -> Array:
+    """Return (K - 1, 4) arcs from each of (K, 4) quaternions to the next.
+
+    An arc is a tangent of the unit sphere in four dimensions, as long as the way [rad of the
+    sphere, half the angle of the rotation].
+    """
+    cosine = np.sum(q[1:] * q[:-1], axis=1, keepdims=True)
+    across = q[1:] - cosine * q[:-1]
+    sine = np.linalg.norm(across, axis=1, keepdims=True)
+    angle = np.arctan2(sine, cosine)
+    result: Array = across * np.where(sine > 1e-12, angle / np.where(sine > 1e-12, sine, 1.0), 1.0)
+    return result
+
+
+def along_arc(q: Array, arc: Array, u: float | Array) -> tuple[Array, Array]:
+    """Return (n, 4) quaternions at the part u of their arcs and d/du: the geodesic (slerp)."""
+    angle = np.linalg.norm(arc, axis=1, keepdims=True)
+    passed = u * angle
+    cosine = np.cos(passed)
+    sinc = np.sinc(passed / np.pi)  # sin(x) / x
+    return cosine * q + u * sinc * arc, cosine * arc - angle * passed * sinc * q
+
+
 def mean(q: Array, weights: Array) -> tuple[Array, Array, Array]:
     """Return the weighted mean rotation of (n, 4) quaternions.
 
@@ -191,7 +214,7 @@ def mean(q: Array, weights: Array) -> tuple[Array, Array, Array]:
         The mean (4,) with canonical sign, and the eigenvalues (4,) and eigenvectors (4, 4) of the
         matrix, ascending, for `mean_rate`.
     """
-    matrix = np.add.reduce(weights[:, None, None] * (q[:, :, None] * q[:, None, :]), axis=0)
+    matrix = (weights[:, None] * q).T @ q
     eigenvalues, vectors = np.linalg.eigh(matrix)
     return canonical(vectors[:, 3]), eigenvalues, vectors
 
@@ -200,8 +223,8 @@ def mean_rate(
     mean_q: Array, q: Array, q_rate: Array, weights: Array, eigenvalues: Array, vectors: Array
 ) -> Array:
     """Return d/dt of `mean` for fixed weights: first-order perturbation of the eigenvector."""
-    outer = q_rate[:, :, None] * q[:, None, :]
-    m_rate = np.add.reduce(weights[:, None, None] * (outer + outer.transpose(0, 2, 1)), axis=0)
+    half = (weights[:, None] * q_rate).T @ q
+    m_rate = half + half.T
     gap = eigenvalues[3] - eigenvalues[:3]
     scale = np.where(gap > 1e-9, 1.0 / np.where(gap > 1e-9, gap, 1.0), 0.0)
     others = vectors[:, :3]

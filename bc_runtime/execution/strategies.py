@@ -232,8 +232,11 @@ class RealTimeChunking:
         dt = table.dt[rows]
         opened = table.open[rows]
         # Where the plan made of all older chunks ends; the oldest row has none, nor needs it.
-        plan_end = np.maximum.accumulate(table.close[: table.count])
-        plan_end = np.append(plan_end[:1], plan_end[:-1])[rows]
+        live = table.live
+        plan_end = np.empty_like(table.close)
+        plan_end[live.start] = table.close[live.start]
+        plan_end[live.start + 1 : live.stop] = np.maximum.accumulate(table.close[live])[:-1]
+        plan_end = plan_end[rows]
         overlap = (plan_end - opened) / dt
         length = (table.close[rows] - opened) / dt
         m = mask(

@@ -146,17 +146,17 @@ class Timeline:
         if rest_ns is not None and rest_ns != table.rest_until_ns:
             table.rest_until(rest_ns)
         table.drop_ended(chunk.received_ns - self._retain_ns)
-        row, _ = table.find(key)
-        newest = row == table.count
+        place, _ = table.find(key)
+        newest = place == table.count
         if table.count == table.max_chunks:
-            if row == 0:
+            if place == 0:
                 return AddResult.FULL
             table.drop_oldest()
-            row -= 1
+            place -= 1
         self._layout = layout
         shape = self.interpolation.terms, layout.inner_dim
-        place = table.insert(row, key, chunk, open_ns, close_ns, shape)
-        write_pieces(place, absolute_actions(chunk), self.interpolation, layout)
+        pieces = table.insert(place, key, chunk, open_ns, close_ns, shape)
+        write_pieces(pieces, absolute_actions(chunk), self.interpolation, layout)
         return AddResult.ACCEPTED if newest else AddResult.OUT_OF_ORDER
 
     def at(self, t_ns: int) -> Setpoint | Hole:
@@ -215,7 +215,7 @@ class Timeline:
         layout = self._layout
         if layout is None or not self._table.count:
             return None
-        step_ns = int(self._table.dt[self._table.count - 1]) if dt_ns is None else dt_ns
+        step_ns = int(self._table.dt[self._table.live.stop - 1]) if dt_ns is None else dt_ns
         actions = []
         for i in range(n):
             setpoint = self.at(t_ns + i * step_ns)
@@ -229,16 +229,16 @@ class Timeline:
     def live_chunks(self) -> tuple[LiveChunk, ...]:
         """Return the live chunks, oldest observation first."""
         t = self._table
-        shift = t.shift()
+        received, shift = t.received[t.live].tolist(), t.shift().tolist()
         return tuple(
             LiveChunk(
                 sequence=sequence,
                 policy_id=policy_id,
                 stamp_ns=stamp,
-                received_ns=int(t.received[i]),
-                shift_ns=int(shift[i]),
-                from_ns=int(t.open[i]),
-                until_ns=int(t.close[i]),
+                received_ns=received[i],
+                shift_ns=shift[i],
+                from_ns=t.opens[i],
+                until_ns=t.closes[i],
             )
             for i, (stamp, sequence, policy_id) in enumerate(t.keys)
         )
@@ -254,9 +254,8 @@ class Timeline:
         table = self._table
         if not table.count:
             return Hole(t_ns=t_ns, reason=HoleReason.NO_CHUNK)
-        close, opened = table.close[: table.count], table.open[: table.count]
-        ended = close[close <= t_ns + SNAP_NS].tolist()
-        coming = opened[opened > t_ns + SNAP_NS].tolist()
+        ended = [close for close in table.closes if close <= t_ns + SNAP_NS]
+        coming = [opened for opened in table.opens if opened > t_ns + SNAP_NS]
         dropped_ns = table.dropped_until_ns
         if dropped_ns is not None and dropped_ns <= t_ns + SNAP_NS:
             ended.append(dropped_ns)
