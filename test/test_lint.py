@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 import importlib.util
 from pathlib import Path
 import subprocess
@@ -19,11 +20,18 @@ CHECKS = {
 }
 
 
+def numpy_is_pinned_one(repository: Path) -> bool:
+    pins = (repository / 'requirements' / 'runtime.txt').read_text().splitlines()
+    return f'numpy=={version("numpy")}' in pins
+
+
 @pytest.mark.parametrize('name', CHECKS)
 def test_lint(name: str, repository: Path) -> None:
     module, *arguments = CHECKS[name]
     if importlib.util.find_spec(module) is None:
         pytest.skip(f'{module} is not installed; make lint installs it')
+    if module == 'mypy' and not numpy_is_pinned_one(repository):
+        pytest.skip('another NumPy than the pinned one is installed, with other type information')
     result = subprocess.run(
         [sys.executable, '-m', module, *arguments],
         cwd=repository,
