@@ -3,15 +3,29 @@
 """Chunks of future actions on one time axis, and a setpoint for any time.
 
 ```python
-timeline = Timeline(make_strategy('temporal_ensemble', {'coeff': 0.01}), interpolation='cubic')
-timeline.add(chunk)                       # ActionChunk -> AddResult
-answer = timeline.at(t_ns)                # Setpoint or Hole: a hole means brake
-timeline.remaining_s(t_ns)                # how long the plan lasts
-timeline.committed(t_ns, n)               # CommittedPrefix for real-time chunking
-timeline.clear(epoch, newer_than_ns=now)  # nothing of before counts any more
+timeline = Timeline(
+    make_strategy('temporal_ensemble', {'coeff': 0.01}),
+    interpolation='linear',        # hold, linear, cubic
+    blending=BlendOptions(),       # grippers and binary actions
+    start_from_rest=True,          # a slow first inference skips nothing
+    max_chunks=256, retain_s=0.1, epoch=0,
+)
+timeline.add(chunk)                # ActionChunk -> AddResult, .accepted
+timeline.at(t_ns)                  # -> Setpoint | Hole; a hole means brake
+timeline.remaining_s(t_ns)         # how long the plan lasts
+timeline.committed(t_ns, n)        # -> CommittedPrefix | None, for real-time chunking
+timeline.live_chunks()             # -> tuple[LiveChunk, ...], for status and plots
+timeline.clear(epoch, newer_than_ns=now_ns)  # nothing of before counts any more
+
+trigger = InferenceTrigger('every_n_action_steps', dt_ns=dt_ns, n_action_steps=8)
+trigger.decide(now_ns=..., observation_ns=..., remaining_s=...)  # -> TriggerDecision
+trigger.started(now_ns=..., observation_ns=...)
+trigger.finished(received_ns=...)  # -> delay; or trigger.failed()
+trigger.delays.estimate_ns, trigger.delays.steps(dt_ns)
 ```
 
-Times are int nanoseconds on the ROS clock. Pure numpy; no ROS, no threads, no clock of its own.
+Times are int nanoseconds on the ROS clock. Pure numpy; no ROS, no threads, no clock of its own: the
+answer for a time depends on the set of known chunks alone. See docs/explanation/time.md.
 """
 
 from bc_runtime.execution.blending import BlendOptions, GripperRule
