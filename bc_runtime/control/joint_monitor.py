@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import math
 
+from bc_runtime.control.stamp_order import StampOrder
 from bc_runtime.safety import (
     Flag,
     FrozenJoints,
@@ -34,6 +35,7 @@ class JointMonitor:
             limits, tolerance=robot.tolerances.tracking, hold_s=robot.tolerances.tracking_s
         )
         self._frozen = FrozenJoints(hold_s=robot.tolerances.tracking_s)
+        self._order = StampOrder()
         self._arrival_ns: int | None = None
         self._missing: tuple[str, ...] = ()
         self._answer: Mapping[Flag, str] = {}
@@ -50,6 +52,7 @@ class JointMonitor:
         *,
         arrival_ns: int,
         command: tuple[float, ...] | None,
+        stamp_ns: int = 0,
     ) -> None:
         """Take a joint state; joints are found by name, whatever their order.
 
@@ -61,7 +64,11 @@ class JointMonitor:
             velocities: [rad/s or m/s].
             arrival_ns: Monotonic.
             command: Last command while commands are sent, else None.
+            stamp_ns: Of the sender; a message that is not newer than the one before is dropped.
+                0: unknown.
         """
+        if not self._order.is_new(stamp_ns):
+            return
         at = {name: index for index, name in enumerate(names) if index < len(positions)}
         self._missing = tuple(name for name in self._joints if name not in at)
         if self._missing:

@@ -114,10 +114,16 @@ class ControlLoop:
         velocities: Sequence[float] = (),
         *,
         arrival_ns: int,
+        stamp_ns: int = 0,
     ) -> None:
-        """Take measured positions; `arrival_ns` is monotonic."""
+        """Take measured positions; `arrival_ns` is monotonic, `stamp_ns` the sender's or 0."""
         self._robot_says.update(
-            names, positions, velocities, arrival_ns=arrival_ns, command=self._sent
+            names,
+            positions,
+            velocities,
+            arrival_ns=arrival_ns,
+            command=self._sent,
+            stamp_ns=stamp_ns,
         )
 
     def on_observation(self, *, valid: bool, reasons: Sequence[str], arrival_ns: int) -> None:

@@ -236,9 +236,14 @@ class ControllerNode(DeploymentNode):
     # Callbacks: store ---------------------------------------------------------------------------
 
     def _on_joint_state(self, msg: JointState) -> None:
+        by_header = self._robot.joint_states.clock == 'header'
         with self._lock:
             self._loop.on_joint_state(
-                msg.name, msg.position, msg.velocity, arrival_ns=time.monotonic_ns()
+                msg.name,
+                msg.position,
+                msg.velocity,
+                arrival_ns=time.monotonic_ns(),
+                stamp_ns=convert.to_ns(msg.header.stamp) if by_header else 0,
             )
 
     def _on_chunk(self, msg: bc_msg.ActionChunk) -> None:

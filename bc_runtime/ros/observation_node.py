@@ -22,7 +22,14 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from bc_msgs import msg as bc_msg
-from bc_runtime.observation import FieldPath, ObservationAssembler, StreamKind, StreamRequest
+from bc_runtime.observation import (
+    FieldPath,
+    Observation,
+    ObservationAssembler,
+    ReasonCode,
+    StreamKind,
+    StreamRequest,
+)
 from bc_runtime.observation.serialized import read_compressed_image, read_image
 from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
@@ -42,10 +49,22 @@ PARAMETERS = (
         minimum=0.0,
         maximum=500.0,
     ),
+    Parameter(
+        name='startup_timeout_s',
+        default=20.0,
+        description='End with exit code 1 when the sensors allow no valid observation for this '
+        'long after a policy is known [s]; 0: wait for ever',
+        minimum=0.0,
+        maximum=86400.0,
+    ),
 )
 
-#: How often to say why there is no valid observation [s].
+#: How often to look for a reason when no valid observation can be made [s].
+LOOK_PERIOD_S = 0.01
+#: How often to repeat a reason that has been told [s].
 COMPLAINT_PERIOD_S = 0.1
+#: What a person has yet to say is waited for as long as it takes.
+_HUMAN_REASONS = (ReasonCode.NO_INSTRUCTION, ReasonCode.UNKNOWN_INSTRUCTION)
 
 
 class ObservationNode(DeploymentNode):
@@ -63,6 +82,11 @@ class ObservationNode(DeploymentNode):
         self._instruction: str | None = None
         self._due_ns = 0
         self._last_valid_mono = time.monotonic()
+        self._last_told_mono = 0.0
+        self._told: frozenset[tuple[ReasonCode, str]] = frozenset()
+        self._waiting_since: float | None = None
+        self._served = False
+        self._began = 0.0
         self._problem = ''
 
     def configure(self) -> None:
@@ -81,12 +105,14 @@ class ObservationNode(DeploymentNode):
         self.create_subscription(
             String, self._robot.instruction_topic, self._on_instruction, qos.LATCHED
         )
-        self._complaints = self.create_timer(COMPLAINT_PERIOD_S, self._complain)
+        self._complaints = self.create_timer(LOOK_PERIOD_S, self._complain)
         self._diagnostics = Diagnostics(self, self._diagnose)
 
     def activate(self) -> None:
         """Begin to publish."""
         self._working = True
+        if self._waiting_since is not None:
+            self._waiting_since = time.monotonic()
 
     def deactivate(self) -> None:
         """Stop publishing; sensors stay subscribed."""
@@ -100,15 +126,17 @@ class ObservationNode(DeploymentNode):
         try:
             spec = PolicySpec.from_json(msg.spec_json, source='policy_info')
             assembler = ObservationAssembler(spec=spec, robot=self._robot)
-            if self._instruction is not None:
-                assembler.set_instruction(self._instruction)
         except BcError as error:
             self._problem = str(error)
             self.get_logger().error(f'cannot serve policy {msg.name!r}: {error}')
             return
         self._problem = ''
         self._spec, self._assembler, self._policy_id = spec, assembler, msg.policy_id
+        if not self._served:
+            self._waiting_since = time.monotonic()
         self._subscribe(assembler)
+        if self._instruction is not None:
+            self._set_instruction(self._instruction)
 
     def _subscribe(self, assembler: ObservationAssembler) -> None:
         for subscription in self._sensors:
@@ -136,12 +164,15 @@ class ObservationNode(DeploymentNode):
     def _on_instruction(self, msg: String) -> None:
         self._instruction = msg.data
         if self._assembler is not None:
-            try:
-                self._assembler.set_instruction(msg.data)
-                self._problem = ''
-            except BcError as error:
-                self._problem = str(error)
-                self.get_logger().error(str(error))
+            self._set_instruction(msg.data)
+
+    def _set_instruction(self, text: str) -> None:
+        try:
+            self._assembler.set_instruction(text)
+            self._problem = ''
+        except BcError as error:
+            self._problem = str(error)
+            self.get_logger().error(str(error))
 
     def _on_execution_state(self, msg: bc_msg.ExecutionState) -> None:
         self._epoch = msg.epoch
@@ -213,17 +244,22 @@ class ObservationNode(DeploymentNode):
         period_ns = self._period_ns()
         # On average at the rate, although cameras and policy are not in step.
         self._due_ns = max(self._due_ns + period_ns, stamp_ns + period_ns // 2)
-        self._publish(stamp_ns)
+        self._publish(self._assemble(stamp_ns))
 
-    def _publish(self, stamp_ns: int) -> None:
-        start = time.monotonic()
-        observation = self._assembler.assemble(
+    def _assemble(self, stamp_ns: int) -> Observation:
+        self._began = time.monotonic()
+        return self._assembler.assemble(
             stamp_ns,
             now_ns=self.get_clock().now().nanoseconds,
             now_mono_ns=time.monotonic_ns(),
         )
+
+    def _publish(self, observation: Observation) -> None:
         if observation.valid:
-            self._last_valid_mono = start
+            self._last_valid_mono = self._began
+            self._waiting_since, self._served = None, True
+        self._last_told_mono = self._began
+        self._told = _what(observation)
         self._sequence += 1
         msg = convert.observation_to_msg(
             observation,
@@ -231,19 +267,41 @@ class ObservationNode(DeploymentNode):
             epoch=self._epoch,
             policy_id=self._policy_id,
             anchor=observation.anchor,
-            assembly_s=time.monotonic() - start,
+            assembly_s=time.monotonic() - self._began,
         )
         self._publisher.publish(msg)
         self._status_publisher.publish(convert.observation_status(msg))
         self._problem = '; '.join(str(reason) for reason in observation.reasons)
 
     def _complain(self) -> None:
-        """Publish an invalid observation when no valid one has been possible for a while."""
+        """Tell why no valid observation is possible: at once what is new, then now and then."""
         if not self._working or self._assembler is None:
             return
-        silence = time.monotonic() - self._last_valid_mono
-        if silence > max(2.5e-9 * self._period_ns(), COMPLAINT_PERIOD_S):
-            self._publish(self.get_clock().now().nanoseconds)
+        now = time.monotonic()
+        if now - self._last_valid_mono <= max(2.5e-9 * self._period_ns(), COMPLAINT_PERIOD_S):
+            return
+        observation = self._assemble(self.get_clock().now().nanoseconds)
+        waiting = all(reason.code is ReasonCode.NOT_YET for reason in observation.reasons)
+        known = waiting or _what(observation) <= self._told
+        if not known or now - self._last_told_mono >= COMPLAINT_PERIOD_S:
+            self._publish(observation)
+        self._end_if_hopeless(observation)
+
+    def _end_if_hopeless(self, observation: Observation) -> None:
+        """End the process if the sensors have not allowed one observation since the start."""
+        timeout_s = self.get_parameter('startup_timeout_s').value
+        if self._waiting_since is None or timeout_s <= 0.0:
+            return
+        reasons = [each for each in observation.reasons if each.code not in _HUMAN_REASONS]
+        if not reasons or time.monotonic() - self._waiting_since <= timeout_s:
+            return
+        self._waiting_since = None
+        self.get_logger().fatal(
+            f'no valid observation within {timeout_s:g} s after the policy was known, so nothing '
+            f'can start: {"; ".join(str(reason) for reason in reasons)}. Correct this and start '
+            'again, or set the parameter startup_timeout_s to 0 to wait for ever'
+        )
+        self._fail()
 
     def _diagnose(self) -> tuple[bytes, str, dict[str, object]]:
         if self._assembler is None:
@@ -252,6 +310,10 @@ class ObservationNode(DeploymentNode):
         level = DiagnosticStatus.ERROR if self._problem else DiagnosticStatus.OK
         facts = {'observations': self._sequence, 'policy': self._policy_id[:12]}
         return level, self._problem or 'observing', facts
+
+
+def _what(observation: Observation) -> frozenset[tuple[ReasonCode, str]]:
+    return frozenset((reason.code, reason.stream) for reason in observation.reasons)
 
 
 def main() -> int:
