@@ -15,7 +15,7 @@ to hardware (docs/explanation/safety.md says what is guaranteed, and by which te
 
 from bc_runtime.safety.align import Approach, Pace
 from bc_runtime.safety.audit import AuditReport, audit_commands
-from bc_runtime.safety.braking_tail import BrakingTail, braking_tail
+from bc_runtime.safety.braking_tail import BrakingTail, braking_tail, follow_tail
 from bc_runtime.safety.checker import CheckCode, Checker, CheckResult
 from bc_runtime.safety.clocks import ClockSkew, ClockStep, StampWatchdog
 from bc_runtime.safety.fault_matrix import (
@@ -74,7 +74,7 @@ from bc_runtime.safety.watchdogs import (
 __all__ = [
     'JointLimits', 'limits_of', 'align_limits', 'to_output',
     'Limiter', 'LimiterStep', 'LimitFlag', 'braking_travel', 'safe_speed',
-    'JerkLimiter', 'jerk_available', 'BrakingTail', 'braking_tail',
+    'JerkLimiter', 'jerk_available', 'BrakingTail', 'braking_tail', 'follow_tail',
     'Checker', 'CheckCode', 'CheckResult', 'audit_commands', 'AuditReport',
     'State', 'Source', 'Severity', 'Event', 'Action', 'Clear',
     'Flag', 'FlagRule', 'DEFAULT_RULES', 'with_overrides',

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, isfinite
 
+from bc_runtime.safety.checker import Checker
+from bc_runtime.safety.limiter import Limiter
 from bc_runtime.safety.limits import JointLimits
 from bc_runtime.spec.errors import SafetyError
 
@@ -92,6 +94,29 @@ def braking_tail(
         positions=tuple(zip(*positions, strict=True)),
         velocities=tuple(zip(*velocities, strict=True)),
     )
+
+
+def follow_tail(limiter: Limiter, checker: Checker, ticks: int) -> None:
+    """Catch up with a driver that followed the tail while ticks were missed.
+
+    After a late tick the robot is where the tail of the last message led it, not where the last
+    command was. A next message that went on from the last command would pull it back for one
+    period. With set-point outputs the driver has waited, and there is nothing to catch up with.
+
+    Args:
+        limiter: Its last command has been sent with its tail.
+        checker: Takes the steps of the tail as sent.
+        ticks: Missed ticks; a stall of any length may be given, the tail ends at rest.
+
+    Raises:
+        SafetyError: the checker refuses a step of the tail.
+    """
+    for _ in range(ticks):
+        if limiter.at_rest:
+            return
+        verdict = checker.check(limiter.brake().position)
+        if not verdict.ok:
+            raise SafetyError(f'the checker refuses the braking tail: {verdict.text}')
 
 
 def _brake_joint(

@@ -8,7 +8,14 @@ import random
 import numpy as np
 import pytest
 
-from bc_runtime.safety import JointLimits, Limiter, audit_commands, braking_tail
+from bc_runtime.safety import (
+    Checker,
+    JointLimits,
+    Limiter,
+    audit_commands,
+    braking_tail,
+    follow_tail,
+)
 from bc_runtime.spec.errors import SafetyError
 
 DT = 0.01
@@ -86,3 +93,27 @@ def test_a_command_at_rest_is_its_own_tail() -> None:
 def test_wrong_use(position: list[float], velocity: list[float], stride: int, says: str) -> None:
     with pytest.raises(SafetyError, match=says):
         braking_tail(position, velocity, joints(), DT, stride=stride)
+
+
+def test_after_missed_ticks_the_command_goes_on_where_the_driver_is() -> None:
+    limits = joints()
+    limiter, checker = Limiter(limits, DT), Checker(limits, DT)
+    limiter.seed([0.0, 0.0])
+    checker.seed([0.0, 0.0])
+    driver = [(0.0, 0.0), (0.0, 0.0)]
+    rng = random.Random(0)
+    for k in range(2000):
+        if k % 40 == 0:
+            target = [rng.uniform(-1.5, 1.5), rng.uniform(-0.2, 0.2)]
+        missed = rng.choice([0, 0, 0, 0, 0, 1, 3, 500]) if k else 0
+        tail = braking_tail(limiter.position, limiter.velocity, limits, DT).positions
+        follow_tail(limiter, checker, missed)
+        # Meanwhile the driver went along the tail of the last message.
+        driver += tail[1 : missed + 1]
+        assert limiter.position == pytest.approx(driver[-1], abs=1e-12)
+        assert limiter.at_rest or missed < 500
+        step = limiter.step(target)
+        assert checker.check(step.position).ok
+        driver.append(step.position)
+    report = audit_commands(driver[2:], limits, DT, before=driver[:2])
+    assert report.ok, report
