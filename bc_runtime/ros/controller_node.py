@@ -352,9 +352,13 @@ class ControllerNode(DeploymentNode):
             gc.collect()
 
     def _diagnose(self) -> tuple[bytes, str, dict[str, object]]:
+        # Young garbage only: a full collection would stop the tick for milliseconds.
+        gc.collect(0)
         result = self._result
         if result is None:
             return DiagnosticStatus.WARN, 'not configured', {}
+        if self._loop.watchdog.stalled(time.monotonic_ns()):
+            return DiagnosticStatus.ERROR, 'the control tick does not turn', {}
         plan = self._loop.plan
         facts = {
             'state': result.state.value,
