@@ -159,6 +159,17 @@ def test_history_is_oldest_first_and_by_time_not_by_count(
     assert front.skew_ns == 5 * MS
 
 
+def test_a_long_history_is_kept_without_being_asked_for(
+    make_spec: Specs, make_robot: Robots, inputs: Any, push_joints: Push
+) -> None:
+    spec = make_spec(inputs.state(30), n_obs_steps=30, control_hz=10)
+    assembler = ObservationAssembler(spec=spec, robot=make_robot())
+    for i in range(400):
+        push_joints(assembler, i * 10 * MS, i / 100.0, 0.0, 0.0)
+    state = assembler.assemble(3990 * MS).tensors['state']
+    np.testing.assert_allclose(state[0, :, 0], 3.99 - 0.1 * np.arange(29, -1, -1), atol=1e-6)
+
+
 def test_a_single_history_dimension_is_kept_where_the_graph_has_it(
     make_spec: Specs, make_robot: Robots, inputs: Any, push_joints: Push
 ) -> None:

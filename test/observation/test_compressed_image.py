@@ -118,6 +118,7 @@ def test_compressed_depth_in_metres_inverts_the_quantisation() -> None:
     ('format', 'data'),
     [
         ('16UC1; compressedDepth rvl', b'x' * 40),
+        ('mono16; compressedDepth png', bytes(12) + png(RGB[..., 0].astype(np.uint16))),
         ('h264', b'\0\0\0\1gibberish'),
         ('tiff', b'II*\0' + b'x' * 40),
         ('jpeg', b''),
