@@ -24,8 +24,8 @@ trigger.finished(received_ns=...)  # -> delay; or trigger.failed()
 trigger.delays.estimate_ns, trigger.delays.steps(dt_ns)
 ```
 
-Times are int nanoseconds on the ROS clock. Pure numpy; no ROS, no threads, no clock of its own: the
-answer for a time depends on the set of known chunks alone. See docs/explanation/time.md.
+Times are int nanoseconds on the ROS clock. Pure numpy; no ROS, no threads, no clock of its own:
+the answer for a time depends on the set of known chunks alone. See docs/explanation/time.md.
 """
 
 from bc_runtime.execution.blending import BlendOptions, GripperRule

@@ -21,7 +21,7 @@ from bc_runtime.spec.errors import ExecutionError, available
 SNAP_NS = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ActionChunk:
     """Action k is meant for `stamp_ns + (k - stamp_index) * dt_ns` [ns, ROS clock].
 
@@ -56,7 +56,7 @@ class ActionChunk:
     epoch: int = 0
     observation_sequence: int = 0
     anchor: Mapping[str, float] | None = None
-    layout: ActionLayout = field(init=False, repr=False, compare=False)
+    layout: ActionLayout = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Normalise the field types and refuse what cannot be executed.

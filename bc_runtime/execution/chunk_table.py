@@ -162,15 +162,18 @@ class ChunkTable:
             run,
             first - grid,
         )
+        ends = zero + (size - 1) * dt if size > 1 else closes
+        if self._in_order and n:
+            last = self.opens[-1], self.ends[-1], self.closes[-1]
+            self._in_order = last[0] <= opens and last[1] <= ends and last[2] <= closes
         self.keys.insert(place, key)
         self.opens.insert(place, opens)
-        self.ends.insert(place, zero + (size - 1) * dt if size > 1 else closes)
+        self.ends.insert(place, ends)
         self.closes.insert(place, closes)
         self.common_dt = dt if n == 0 or self.common_dt == dt else None
         if row < end:
             self._find_grids()
-        if self._in_order and n:
-            self._in_order = self._ascending(max(place - 1, 0), min(place + 2, n + 1))
+            self._in_order = self._ascending()
         return self.pieces[:, first - 1 : first + size + 1]
 
     def drop_ended(self, t_ns: int) -> None:
@@ -301,7 +304,7 @@ class ChunkTable:
         self.opens = [self.opens[i] for i in places]
         self.ends = [self.ends[i] for i in places]
         self.closes = [self.closes[i] for i in places]
-        self._in_order = self._ascending(0, len(places))
+        self._in_order = self._ascending()
         self._find_grids()
         self._dropped()
 
@@ -309,11 +312,10 @@ class ChunkTable:
         steps = self.dt[self.live]
         if self.common_dt is None and steps.size and (steps == steps[0]).all():
             self.common_dt = int(steps[0])
-        self._in_order = self._in_order or self._ascending(0, len(self.keys))
+        self._in_order = self._in_order or self._ascending()
 
-    def _ascending(self, begin: int, end: int) -> bool:
-        lists = (self.opens, self.ends, self.closes)
-        return all(x[i] <= x[i + 1] for x in lists for i in range(begin, end - 1))
+    def _ascending(self) -> bool:
+        return all(x == sorted(x) for x in (self.opens, self.ends, self.closes))
 
     def _reserve(self, rows: int, terms: int, dim: int) -> None:
         stride, live = self._stride, self.live

@@ -75,8 +75,7 @@ def write_pieces(
         bend -= curve
         curve -= tangent[:-1]
         curve -= bend
-    out[1:, 0] = 0.0
-    out[1:, -2:] = 0.0  # the last action is held
+    out[1:, -2:] = 0.0  # the last action is held; what is before the first is 0 from the start
     for b in layout.binary:
         steps[:, :, b] = 0.0
     if mode is Interpolation.LINEAR:

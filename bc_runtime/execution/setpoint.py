@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Setpoint:
     """What the known chunks want at one time, before any safety.
 
@@ -59,7 +59,7 @@ class Hole:
     covered_from_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CommittedPrefix:
     """Actions that will be executed whatever comes, for a policy that continues from them.
 

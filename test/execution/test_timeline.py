@@ -292,3 +292,11 @@ def test_impossible_arguments():
         timeline(retain_s=-1.0)
     with pytest.raises(ValueError, match='quintic'):
         timeline(interpolation='quintic')
+
+
+@pytest.mark.parametrize('beside_ns', [-1_000, -300, 0, 300, 1_000])
+def test_the_snap_to_an_action_also_holds_between_chunks_of_different_grids(make_chunk, beside_ns):
+    line = timeline('temporal_ensemble', {'coeff': 0.0})
+    line.add(make_chunk(np.full(10, 8.0), stamp_ns=0))
+    line.add(make_chunk(np.arange(10.0) * 1024.0, stamp_ns=37_000_000, sequence=1))
+    assert line.at(37_000_000 + 3 * STEP + beside_ns).values[0] == (8.0 + 3 * 1024.0) / 2
