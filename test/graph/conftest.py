@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the tests with real node processes.
+
+A deployment takes some seconds to start. Faults that can be undone share one (`live`), which also
+proves that the deployment recovers from each of them; whoever kills a node starts its own
+(`deploy`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import importlib.util
+import os
+from pathlib import Path
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parents[1]
+sys.path.insert(0, str(FOLDER))  # for `harness`
+
+if TYPE_CHECKING:
+    from harness.deployment import DeploymentUnderTest
+    from harness.table import FaultTable
+
+
+def _allocate_domain() -> tuple[int, int]:
+    """Return a domain of this test run and the descriptor that holds it; see test/conftest.py."""
+    spec = importlib.util.spec_from_file_location('bc_test_conftest', ROOT / 'test/conftest.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.allocate_domain()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here runs real processes."""
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker(pytest.mark.ros)
+
+
+@pytest.fixture
+def domain() -> Iterator[int]:
+    """Give the test a ROS domain of its own, without changing this process's environment."""
+    number, descriptor = _allocate_domain()
+    yield number
+    os.close(descriptor)
+
+
+@pytest.fixture(scope='session')
+def orbit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a policy that moves for ever."""
+    from harness import policies
+
+    return policies.orbit(tmp_path_factory.mktemp('policy') / 'orbit.onnx')
+
+
+@pytest.fixture(scope='session')
+def gentle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the YAML of a robot whose braking takes long enough to be seen."""
+    from harness import robots
+
+    return robots.write(tmp_path_factory.mktemp('robot') / 'gentle.yaml', robots.gentle())
+
+
+@pytest.fixture(scope='session')
+def faults() -> Iterator[FaultTable]:
+    """Collect what was measured, and write it down at the end."""
+    from harness.table import FaultTable
+
+    table = FaultTable()
+    yield table
+    if table.rows:
+        table.write(ROOT / 'out' / 'faults.json')
+
+
+@pytest.fixture
+def deploy(
+    tmp_path: Path, domain: int, gentle: Path, orbit: Path
+) -> Iterator[Callable[..., DeploymentUnderTest]]:
+    """Start a deployment of the test's own."""
+    from harness.deployment import DeploymentUnderTest
+
+    started: list[DeploymentUnderTest] = []
+
+    def make(**options: Any) -> DeploymentUnderTest:
+        fields = {'robot': gentle, 'model': orbit, **options}
+        one = DeploymentUnderTest(tmp_path / 'deployment', domain=domain, **fields)
+        started.append(one)
+        return one.start()
+
+    yield make
+    for one in started:
+        one.stop()
+
+
+class _Shared:
+    """The deployment that tests share; replaced when a test leaves it broken."""
+
+    def __init__(self, make: Callable[[], DeploymentUnderTest]) -> None:
+        self._make = make
+        self._deployment: DeploymentUnderTest | None = None
+
+    def healthy(self) -> DeploymentUnderTest:
+        if self._deployment is None:
+            self._deployment = self._make().start()
+        self._deployment.calm()
+        return self._deployment
+
+    def drop(self) -> None:
+        if self._deployment is not None:
+            deployment, self._deployment = self._deployment, None
+            deployment.stop()
+
+
+@pytest.fixture(scope='session')
+def _shared(
+    tmp_path_factory: pytest.TempPathFactory, gentle: Path, orbit: Path
+) -> Iterator[_Shared]:
+    from harness.deployment import DeploymentUnderTest
+
+    number, descriptor = _allocate_domain()
+
+    def make() -> DeploymentUnderTest:
+        folder = tmp_path_factory.mktemp('live')
+        return DeploymentUnderTest(folder, domain=number, robot=gentle, model=orbit)
+
+    shared = _Shared(make)
+    yield shared
+    shared.drop()
+    os.close(descriptor)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Let fixtures know whether the test failed."""
+    report = yield
+    if report.when == 'call':
+        item.stash[_FAILED] = report.failed
+    return report
+
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture
+def live(request: pytest.FixtureRequest, _shared: _Shared) -> Iterator[DeploymentUnderTest]:
+    """Give a deployment in READY that other tests use too; undo every fault afterwards."""
+    yield _shared.healthy()
+    if request.node.stash.get(_FAILED, True):
+        _shared.drop()
+
+
+@pytest.fixture
+def moving(live: DeploymentUnderTest) -> DeploymentUnderTest:
+    """Give the shared deployment while its policy moves the robot."""
+    return live.auto()

@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Robot YAMLs of the tests: a gentle arm whose braking can be seen, and broken ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SHIPPED = Path(__file__).resolve().parents[3] / 'config' / 'robots' / 'sim_arm.yaml'
+
+
+def shipped() -> dict[str, Any]:
+    """Return the YAML of the simulated arm."""
+    return dict(yaml.safe_load(SHIPPED.read_text(encoding='utf-8')))
+
+
+def gentle() -> dict[str, Any]:
+    """Return the simulated arm with low limits and the tolerances of the fault matrix.
+
+    The shipped arm stops from 0.6 rad/s within two ticks; at 3 rad/s² that takes 0.2 s, which is
+    twenty commands to judge and time to be killed in.
+    """
+    robot = shipped()
+    for joint in robot['joints']:
+        gripper = joint['name'] == 'gripper'
+        joint['velocity'] = 0.3 if gripper else 1.2
+        joint['acceleration'] = 1.5 if gripper else 3.0
+    for camera in robot['cameras'].values():
+        camera['frozen_s'] = 0.4
+    robot['tolerances'] = {
+        'tracking': 0.25,
+        'tracking_s': 0.2,
+        'start': 0.6,
+        'max_observation_age_s': 1.5,
+    }
+    return robot
+
+
+def write(path: Path, robot: dict[str, Any]) -> Path:
+    """Write a robot YAML."""
+    path.write_text(yaml.safe_dump(robot, sort_keys=False), encoding='utf-8')
+    return path
+
+
+def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """Return the shipped robot after `change(robot)`."""
+    robot = shipped()
+    change(robot)
+    return robot

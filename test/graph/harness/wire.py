@@ -1,0 +1,270 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""WireAuditor: judge every command on the wire by its content alone.
+
+What counts is what each message asks of the robot. Velocity and acceleration of the first points
+are derived from neighbouring messages with the nominal period; the tail of each message must end
+at rest inside the limits; and a driver that follows the messages as they came must never be sent
+somewhere faster than a joint may move, whatever the gaps between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bc_runtime.safety import limits_of
+from bc_runtime.safety.audit import AuditReport, audit_commands
+from bc_runtime.spec import RobotConfig
+
+NS = 1_000_000_000
+#: Silence after which a stream of commands counts as a new one [s].
+PAUSE_S = 0.1
+#: A command counts as moving above this speed [rad/s or m/s].
+REST_SPEED = 1e-9
+#: Share of the allowed speed that late ticks may ask of a driver.
+LATE_RATIO = 2.0
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireCommand:
+    """One `JointTrajectory` as it was on the wire.
+
+    Attributes:
+        sequence: Number that the middleware gave the message; a gap means that the auditor (not
+            the robot) lost one.
+        sent_ns: When the controller handed it over, system clock.
+        times_s: Time of each point from the message on, shape (p,).
+        positions: Shape (p, n).
+        velocities: Shape (p, n).
+    """
+
+    sequence: int
+    sent_ns: int
+    names: tuple[str, ...]
+    times_s: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+
+    @property
+    def moving(self) -> bool:
+        """Whether the command itself moves; its tail always ends at rest."""
+        return bool(np.abs(self.velocities[0]).max() > REST_SPEED)
+
+    @property
+    def rest(self) -> NDArray[np.float64]:
+        """Where a driver comes to rest if no other message follows, shape (n,)."""
+        return self.positions[-1]
+
+    @property
+    def rest_ns(self) -> int:
+        """When a driver comes to rest if no other message follows, system clock."""
+        return self.sent_ns + round(float(self.times_s[-1]) * NS)
+
+
+def command_of(msg: Any, info: dict[str, Any]) -> WireCommand:
+    """Return what a `trajectory_msgs/JointTrajectory` says."""
+    points = msg.points
+    return WireCommand(
+        sequence=int(info['publication_sequence_number']),
+        sent_ns=int(info['source_timestamp']),
+        names=tuple(msg.joint_names),
+        times_s=np.array(
+            [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in points]
+        ),
+        positions=np.array([list(p.positions) for p in points], dtype=np.float64),
+        velocities=np.array([list(p.velocities) for p in points], dtype=np.float64),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class WireReport:
+    """What an audit found.
+
+    Attributes:
+        commands: Messages judged.
+        streams: Uninterrupted runs among them; each begins at rest.
+        lost: Messages that the auditor itself did not receive.
+        longest_gap_s: Longest time between two commands while the robot moved.
+        velocity_ratio: Largest |v| / limit.
+        acceleration_ratio: Largest share of a period that a change of velocity needs.
+        driver_ratio: Largest speed asked of a driver that followed the messages / limit.
+        violations: In words; empty if everything was inside the limits.
+    """
+
+    commands: int = 0
+    streams: int = 0
+    lost: int = 0
+    longest_gap_s: float = 0.0
+    velocity_ratio: float = 0.0
+    acceleration_ratio: float = 0.0
+    driver_ratio: float = 0.0
+    violations: list[str] = field(default_factory=list)
+
+
+class WireAuditor:
+    """Collects commands and judges them against a robot's YAML."""
+
+    def __init__(self, robot: RobotConfig) -> None:
+        self._joints = tuple(robot.command.joints)
+        self._limits = limits_of([robot.joint(name) for name in self._joints])
+        self._dt_s = 1.0 / robot.command.rate_hz
+        self._tail_s = robot.command.tail_s
+        self._low = np.array([one.low for one in self._limits])
+        self._high = np.array([one.high for one in self._limits])
+        self._velocity = np.array([one.velocity for one in self._limits])
+        self._deceleration = np.array([one.deceleration for one in self._limits])
+        self.commands: list[WireCommand] = []
+
+    def take(self, msg: Any, info: dict[str, Any]) -> None:
+        """Keep a message; the callback of a subscription."""
+        self.commands.append(command_of(msg, info))
+
+    def report(self, start: int = 0) -> WireReport:
+        """Judge the messages from an index on."""
+        commands = self.commands[start:]
+        report = WireReport(commands=len(commands))
+        good = [c for c in commands if self._judge_message(c, report)]
+        for stream, from_rest in self._streams(good, report):
+            self._judge_stream(stream, report, from_rest=from_rest)
+        self._judge_driver(good, report)
+        return report
+
+    # One message ------------------------------------------------------------------------------
+
+    def _judge_message(self, c: WireCommand, report: WireReport) -> bool:
+        """Judge a message by itself; return whether it can be compared with others."""
+        problems = []
+        n = len(self._joints)
+        if c.names != self._joints:
+            problems.append(f'joints {c.names}')
+        elif c.positions.ndim != 2 or c.positions.shape[1] != n or not len(c.positions):
+            problems.append(f'positions of shape {c.positions.shape}')
+        elif c.velocities.shape != c.positions.shape:
+            problems.append(f'velocities of shape {c.velocities.shape}')
+        elif not (np.isfinite(c.positions).all() and np.isfinite(c.velocities).all()):
+            problems.append('a value is not finite')
+        if problems:
+            report.violations += [f'command {c.sequence}: {each}' for each in problems]
+            return False
+        steps = np.diff(c.times_s)
+        if abs(c.times_s[0] - self._dt_s) > _ROUNDING or (steps <= 0.0).any():
+            problems.append(f'times {c.times_s.tolist()}')
+        if np.abs(c.velocities[-1]).max() != 0.0:
+            problems.append(f'does not end at rest: {c.velocities[-1].tolist()}')
+        if c.times_s[-1] - c.times_s[0] > self._tail_s + _ROUNDING:
+            problems.append(f'the tail lasts {c.times_s[-1] - c.times_s[0]:.3f} s')
+        outside = np.maximum(c.positions - self._high, self._low - c.positions).max()
+        if outside > 1e-9:
+            problems.append(f'{outside:.3g} outside the position limits')
+        if len(steps):
+            speed = np.abs(c.velocities)
+            if (np.diff(speed, axis=0) > _ROUNDING).any():
+                problems.append('the tail speeds up')
+            brake = np.abs(np.diff(c.velocities, axis=0)) / steps[:, None]
+            if (brake > self._deceleration * (1.0 + _ROUNDING)).any():
+                problems.append('the tail brakes harder than allowed')
+            way = np.abs(np.diff(c.positions, axis=0))
+            if (way > speed[:-1] * steps[:, None] + _ROUNDING).any():
+                problems.append('the tail goes farther than its velocities say')
+        report.violations += [f'command {c.sequence}: {each}' for each in problems]
+        return True
+
+    # A run of messages ------------------------------------------------------------------------
+
+    def _streams(
+        self, commands: list[WireCommand], report: WireReport
+    ) -> list[tuple[list[WireCommand], bool]]:
+        """Cut where commands were lost on the way to the auditor, or begin anew from rest.
+
+        Returns:
+            Runs of commands, and whether each must begin at rest.
+        """
+        streams: list[tuple[list[WireCommand], bool]] = []
+        for index, c in enumerate(commands):
+            before = commands[index - 1] if index else None
+            if before is None or c.sequence <= before.sequence:  # another controller process
+                streams.append(([c], index > 0 or c.sequence == 1))
+                continue
+            lost = c.sequence - before.sequence - 1
+            report.lost += lost
+            gap_s = (c.sent_ns - before.sent_ns) / NS
+            if before.moving and not lost:
+                report.longest_gap_s = max(report.longest_gap_s, gap_s)
+            if lost or (self._starts_anew(before, c) and not before.moving):
+                streams.append(([c], not lost))
+            else:
+                streams[-1][0].append(c)
+        report.streams = len(streams)
+        return streams
+
+    def _starts_anew(self, before: WireCommand, c: WireCommand) -> bool:
+        """Return whether a command begins at rest elsewhere: it was taken from the measurement."""
+        step = np.abs(c.positions[0] - before.positions[0])
+        first = self._deceleration * self._dt_s**2
+        return bool((step > first + 1e-12).any())
+
+    def _judge_stream(
+        self, stream: list[WireCommand], report: WireReport, *, from_rest: bool
+    ) -> None:
+        if from_rest:
+            first = np.abs(stream[0].velocities[0])
+            if (first > self._deceleration * self._dt_s * (1.0 + _ROUNDING)).any():
+                report.violations.append(
+                    f'command {stream[0].sequence}: begins with {first.max():.3g}, not from rest'
+                )
+        q = np.array([c.positions[0] for c in stream])
+        v = np.array([c.velocities[0] for c in stream])
+        # The velocity in the first message tells where the command before it was.
+        before = np.array([q[0] - 2.0 * v[0] * self._dt_s, q[0] - v[0] * self._dt_s])
+        verdict: AuditReport = audit_commands(q, self._limits, self._dt_s, before=before)
+        report.velocity_ratio = max(report.velocity_ratio, verdict.velocity_ratio)
+        report.acceleration_ratio = max(report.acceleration_ratio, verdict.acceleration_ratio)
+        if not verdict.ok:
+            report.violations.append(f'from command {stream[0].sequence} on: {verdict.first}')
+        said = np.abs(np.diff(q, axis=0) / self._dt_s - v[1:])
+        if said.size and said.max() > 1e-6:
+            at = int(said.max(axis=1).argmax()) + 1
+            report.violations.append(
+                f'command {stream[at].sequence}: its velocity is not that of its positions '
+                f'(off by {said.max():.3g})'
+            )
+
+    # What the driver makes of them ------------------------------------------------------------
+
+    def _judge_driver(self, commands: list[WireCommand], report: WireReport) -> None:
+        """Follow the messages as a driver does: the newest one counts from when it came.
+
+        A tick that is late by nearly a period is followed by one that is on time, which asks for
+        two steps in one period; more than that no gap may cause.
+        """
+        for before, c in pairwise(commands):
+            if c.sequence != before.sequence + 1 or (
+                not before.moving and self._starts_anew(before, c)
+            ):
+                continue
+            present = self._followed(before, (c.sent_ns - before.sent_ns) / NS)
+            speed = np.abs(c.positions[0] - present) / c.times_s[0]
+            ratio = float((speed / self._velocity).max())
+            report.driver_ratio = max(report.driver_ratio, ratio)
+            if ratio > LATE_RATIO:
+                report.violations.append(
+                    f'command {c.sequence}: sends the driver back or on with {ratio:.2f} times '
+                    f'the allowed speed, {(c.sent_ns - before.sent_ns) / NS:.3f} s after the last'
+                )
+
+    def _followed(self, c: WireCommand, elapsed_s: float) -> NDArray[np.float64]:
+        """Return where a driver is on a message after a time; before its first point, on the way.
+
+        Between points the path is taken as straight: its ends are exact, and the error of the
+        shape in between is far below what is judged.
+        """
+        start = c.positions[0] - c.velocities[0] * c.times_s[0]
+        times = np.concatenate([[0.0], c.times_s])
+        path = np.vstack([start, c.positions])
+        return np.array([np.interp(elapsed_s, times, path[:, j]) for j in range(path.shape[1])])

@@ -1,0 +1,219 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""Witness: an independent node that sees what the deployment says and sends, and disturbs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import time
+from typing import Any
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from bc_msgs import msg as bc_msg
+from bc_msgs import srv as bc_srv
+from bc_runtime.ros import qos
+from bc_runtime.spec import RobotConfig
+from harness.wire import NS, WireAuditor
+
+#: Longest time for anything to happen on a busy machine [s].
+PATIENCE_S = 30.0
+
+#: Deep enough that nothing is lost while the test waits for a process.
+_DEEP = QoSProfile(
+    depth=3000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE
+)
+_DEEP_SENSOR = QoSProfile(
+    depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT, durability=DurabilityPolicy.VOLATILE
+)
+
+
+def stamp_ns(time_msg: Any) -> int:
+    """Return a `builtin_interfaces/Time` in nanoseconds."""
+    return int(time_msg.sec) * NS + int(time_msg.nanosec)
+
+
+class Witness:
+    """Keeps what came, newest last; every wait is for an event and has a deadline.
+
+    Args:
+        alive: Raises when a process that must live has ended.
+    """
+
+    def __init__(
+        self, robot: RobotConfig, *, domain: int, alive: Callable[[], None] = lambda: None
+    ) -> None:
+        self._alive = alive
+        self._context = Context()
+        rclpy.init(
+            context=self._context,
+            domain_id=domain,
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+        self.node = Node('witness', context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.wire = WireAuditor(robot)
+        self.statuses: list[Any] = []
+        self.events: list[Any] = []
+        self.chunks: list[Any] = []
+        self.observations: list[Any] = []
+        self.joint_states: list[tuple[int, Any]] = []
+        self.episodes: list[Any] = []
+        self.policy: Any = None
+        listen = self.node.create_subscription
+        listen(JointTrajectory, robot.command.topic, self._on_command, _DEEP)
+        listen(bc_msg.ControllerStatus, 'controller/status', self.statuses.append, _DEEP)
+        listen(bc_msg.StateEvent, 'controller/events', self.events.append, qos.EVENTS)
+        listen(bc_msg.ActionChunk, 'action_chunk', self.chunks.append, _DEEP)
+        listen(bc_msg.ObservationStatus, 'observation_status', self.observations.append, _DEEP)
+        listen(JointState, robot.joint_states.topic, self._on_joint_state, _DEEP_SENSOR)
+        listen(bc_msg.PolicyInfo, 'policy_info', self._on_policy, qos.LATCHED)
+        listen(bc_msg.Episode, 'episode', self.episodes.append, qos.LATCHED)
+        publish = self.node.create_publisher
+        self.estop = publish(Bool, robot.human.estop_topic, qos.DATA)
+        self.instruction = publish(String, robot.instruction_topic, qos.LATCHED)
+        self.chunk_publisher = publish(bc_msg.ActionChunk, 'action_chunk', qos.DATA)
+        self.joint_state_publisher = publish(JointState, robot.joint_states.topic, qos.SENSOR)
+        self._services: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """End the node."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+    # What comes in ----------------------------------------------------------------------------
+
+    def _on_command(self, msg: Any, info: Any) -> None:
+        self.wire.take(msg, info)
+
+    def _on_joint_state(self, msg: Any, info: Any) -> None:
+        self.joint_states.append((int(info['source_timestamp']), msg))
+
+    def _on_policy(self, msg: Any) -> None:
+        self.policy = msg
+
+    @property
+    def status(self) -> Any:
+        """Return the newest controller status, or None."""
+        return self.statuses[-1] if self.statuses else None
+
+    @property
+    def state(self) -> str:
+        """Return the controller's state, empty while it is unknown."""
+        return str(self.statuses[-1].state) if self.statuses else ''
+
+    def transitions(self, start: int = 0) -> list[str]:
+        """Return the events from an index on as `STATE [CODE]`."""
+        return [f'{event.state} [{event.code}]' for event in self.events[start:]]
+
+    # Waiting ----------------------------------------------------------------------------------
+
+    def spin(self, timeout_s: float = 0.02) -> None:
+        """Handle one message, or wait that long for one."""
+        self._executor.spin_once(timeout_sec=timeout_s)
+
+    def until(
+        self, condition: Callable[[], Any], what: str, *, timeout_s: float = PATIENCE_S
+    ) -> Any:
+        """Spin until `condition()` is true, and return what it returned."""
+        deadline = time.monotonic() + timeout_s
+        while not (result := condition()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f'waited {timeout_s:g} s in vain for {what}; {self.tell()}')
+            self._alive()
+            self.spin()
+        return result
+
+    def until_state(self, *states: str, timeout_s: float = PATIENCE_S) -> str:
+        """Wait until the controller is in one of the states."""
+        self.until(lambda: self.state in states, ' or '.join(states), timeout_s=timeout_s)
+        return self.state
+
+    def until_event(self, state: str, *, start: int, timeout_s: float = PATIENCE_S) -> Any:
+        """Wait for a transition into a state, from an index of `events` on; return it."""
+
+        def found() -> Any:
+            return next(
+                (e for e in self.events[start:] if e.state == state and e.previous_state != state),
+                None,
+            )
+
+        return self.until(found, f'a transition to {state}', timeout_s=timeout_s)
+
+    def ticks(self, count: int) -> None:
+        """Watch for a number of control ticks."""
+        seen = len(self.statuses)
+        self.until(lambda: len(self.statuses) >= seen + count, f'{count} control ticks')
+
+    def drain(self) -> None:
+        """Take everything that has come already."""
+        deadline = time.monotonic() + 1.0
+        last = -1
+        while time.monotonic() < deadline and last != (last := self._received()):
+            for _ in range(50):
+                self.spin(0.0)
+
+    def _received(self) -> int:
+        return len(self.wire.commands) + len(self.statuses) + len(self.events)
+
+    def tell(self) -> str:
+        """Return what is known, for the message of a failed wait."""
+        status = self.status
+        words = [f'events: {", ".join(self.transitions()[-8:]) or "none"}']
+        words += [f'last: {event.text}' for event in self.events[-1:]]
+        if status is not None:
+            words.append(f'controller {status.state} {status.reason}')
+        if self.observations and not self.observations[-1].valid:
+            words.append(f'observation: {"; ".join(self.observations[-1].reasons)}')
+        return '; '.join(words)
+
+    # Services ---------------------------------------------------------------------------------
+
+    def call(self, name: str, request: Any, kind: Any = Trigger) -> Any:
+        """Call a service and return its response."""
+        if name not in self._services:
+            self._services[name] = self.node.create_client(kind, name)
+        client = self._services[name]
+        self.until(client.service_is_ready, f'the service {name}')
+        future = client.call_async(request)
+        self.until(future.done, f'the answer of {name}')
+        return future.result()
+
+    def ask(self, name: str) -> Any:
+        """Call one of the controller's Trigger services; it must accept."""
+        response = self.call(name, Trigger.Request())
+        if not response.success:
+            raise AssertionError(f'{name}: {response.message}; {self.tell()}')
+        return response
+
+    def set_parameters(self, node: str, values: dict[str, Any]) -> None:
+        """Set parameters of a node; it must accept."""
+        from rcl_interfaces.srv import SetParameters
+
+        request = SetParameters.Request(
+            parameters=[Parameter(k, value=v).to_parameter_msg() for k, v in values.items()]
+        )
+        response = self.call(f'{node}/set_parameters', request, SetParameters)
+        refused = [result.reason for result in response.results if not result.successful]
+        if refused:
+            raise AssertionError(f'{node}: {"; ".join(refused)}')
+
+    def start_episode(self, episode_id: str) -> Any:
+        """Ask the recorder to begin."""
+        return self.call(
+            'recorder/start_episode',
+            bc_srv.StartEpisode.Request(id=episode_id, seed=-1),
+            bc_srv.StartEpisode,
+        )
