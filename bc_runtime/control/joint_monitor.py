@@ -136,6 +136,8 @@ class JointMonitor:
         self.error = report.error
         if report.level is Level.STOP:
             found[Flag.TRACKING_ERROR] = report.text
+        elif report.level is Level.WARN:
+            found[Flag.TRACKING_WARN] = report.text
         if self._frozen.check(now_ns, measured, command):
             found[Flag.JOINT_STATES_FROZEN] = 'the same values while the command moves'
         return found

@@ -37,10 +37,11 @@ from bc_runtime.safety import (
     SupervisorStep,
     TickWatchdog,
     align_limits,
+    follow_tail,
     limits_of,
 )
 from bc_runtime.safety.states import POLICY_STATES
-from bc_runtime.spec import PolicySpec, RobotConfig
+from bc_runtime.spec import PolicySpec, RobotConfig, SafetyError
 
 Reply = Callable[[bool, str], None]
 
@@ -78,6 +79,7 @@ class ControlLoop:
         self._supervisor = Supervisor(SupervisorConfig(auto_resume=self.options.auto_resume))
         self._events: list[tuple[Event, Reply]] = []
         self._estop = False
+        self._facts: dict[Flag, str] = {}
         self._faults: dict[Flag, str] = {}
         self._newest_used = 0
         self._sent: tuple[float, ...] | None = None
@@ -153,6 +155,13 @@ class ControlLoop:
         """Take the joints that the human moves."""
         self._human.on_teleop(names, positions, arrival_ns=arrival_ns)
 
+    def set_fact(self, flag: Flag, text: str) -> None:
+        """Raise a flag that the node watches over; an empty text takes it down."""
+        if text:
+            self._facts[flag] = text
+        else:
+            self._facts.pop(flag, None)
+
     def fail(self, flag: Flag, text: str) -> None:
         """Report a fault of the process around the loop; the next tick brakes."""
         self._faults[flag] = text
@@ -167,8 +176,10 @@ class ControlLoop:
             ros_ns: ROS time of the tick; the plan lies on it.
             missed: Deadlines that passed without a tick since the last one.
         """
-        point = self.plan.at(ros_ns, ahead_ns=self.dt_ns)
+        if missed:
+            self._catch_up(missed)
         self._missed.note(mono_ns, missed)
+        point = self.plan.at(ros_ns, ahead_ns=self.dt_ns)
         conditions = Conditions(
             flags=self._flags(point, mono_ns, ros_ns),
             at_rest=not self._limiter.seeded or self._limiter.at_rest,
@@ -187,6 +198,15 @@ class ControlLoop:
         self._note(command, mono_ns)
         self.plan.advance(step.speed_scale, self.dt_ns)
         return self._result(step, point, command, mono_ns, ros_ns)
+
+    def _catch_up(self, missed: int) -> None:
+        """Go where the driver went meanwhile: along the braking tail of the last message."""
+        if self._sent is None or self.robot.command.type != 'joint_trajectory':
+            return
+        try:
+            follow_tail(self._limiter, self._checker, missed)
+        except SafetyError as error:
+            self.fail(Flag.CHECKER_VIOLATION, str(error))
 
     def _flags(self, point: PlanPoint | None, mono_ns: int, ros_ns: int) -> dict[Flag, str]:
         flags = dict(self._robot_says.flags(mono_ns))
@@ -208,6 +228,7 @@ class ControlLoop:
         self._clock.check(ros_ns, mono_ns)
         if self._clock.active(mono_ns):
             flags[Flag.CLOCK_STEP] = f'by {self._clock.last_step_s:+.2f} s'
+        flags.update(self._facts)
         flags.update(self._faults)
         self._faults.clear()
         return flags
@@ -244,7 +265,9 @@ class ControlLoop:
                 continue
             self._approach.reset()
             aligning = transition.state is State.ALIGN
-            self._limiter.set_limits(self._align_limits if aligning else self.limits)
+            limits = self._align_limits if aligning else self.limits
+            self._limiter.set_limits(limits)
+            self._checker.set_limits(limits)
             if transition.state is State.HUMAN:
                 self._human.engage(self._limiter.position)
             elif transition.previous is State.HUMAN:

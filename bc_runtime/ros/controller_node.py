@@ -110,6 +110,8 @@ PARAMETERS = (
 
 #: How often to try to become READY while something is missing [ticks].
 ACTIVATE_EVERY = 20
+#: How often to look for other publishers on the command topic [s].
+COMMANDER_CHECK_S = 0.5
 #: Longest time for the tick to answer a service [s].
 ANSWER_TIMEOUT_S = 1.0
 #: Longest time for a deactivation to bring the robot to rest [s].
@@ -167,6 +169,7 @@ class ControllerNode(DeploymentNode):
             self.create_service(Trigger, name, partial(self._on_request, event))
         self._run_policy = RunPolicyServer(self, robot, self._ask, lambda: self._result)
         self._diagnostics = Diagnostics(self, self._diagnose)
+        self.create_timer(COMMANDER_CHECK_S, self._look_for_commanders)
         self._loop.post(Event.CONFIGURED)
         self._thread = TickThread(
             self._tick,
@@ -278,6 +281,13 @@ class ControllerNode(DeploymentNode):
     def _on_estop(self, msg: Bool) -> None:
         with self._lock:
             self._loop.on_estop(msg.data)
+
+    def _look_for_commanders(self) -> None:
+        """Two that command one robot are a danger: stop, or do not start."""
+        others = self.count_publishers(self._output.topic) - 1
+        text = f'{others} more on {self._output.topic}' if others > 0 else ''
+        with self._lock:
+            self._loop.set_fact(Flag.DUPLICATE_COMMANDER, text)
 
     def _on_takeover(self, msg: Bool) -> None:
         with self._lock:
