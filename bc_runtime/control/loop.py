@@ -69,7 +69,7 @@ class ControlLoop:
         self.plan = Plan(self.joints, self.limits, self.options)
         self._robot_says = JointMonitor(robot, self.limits)
         self._observations = ObservationMonitor(
-            max_age_s=robot.tolerances.max_observation_age_s,
+            max_age_s=self.options.max_plan_age_s,
             patience_s=self.options.observation_patience_s,
         )
         self._human = HumanPort(robot, self.options.human_mode)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+import math
 
 from bc_runtime.safety.human import HumanMode
 
@@ -23,6 +24,8 @@ class ControlOptions:
             taken from where it is [rad or m]. Nearer, the last command goes on: a robot that sags
             under its weight must not be told to hold the sag.
         observation_patience_s: Invalid observations for longer than this stop the robot [s].
+        max_plan_age_s: A plan that rests on an older observation stops the robot [s]. Without it a
+            plan is followed to its end, which bounds how long the robot goes on blindly.
         rejected_limit: This many rejected chunks in a row stop the robot.
         human_mode: `absolute` (the leader's pose is the target, aligned first) or `relative` (its
             motion since the takeover is).
@@ -35,6 +38,7 @@ class ControlOptions:
     coordinated: bool = False
     reseed_distance: float = 0.05
     observation_patience_s: float = 0.3
+    max_plan_age_s: float = math.inf
     rejected_limit: int = 3
     human_mode: HumanMode = 'absolute'
     auto_resume: bool = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 import gc
+import math
 import sys
 import threading
 import time
@@ -76,6 +77,15 @@ PARAMETERS = (
         name='coordinated',
         default=False,
         description='Slow all joints together when one is limited, to keep the direction',
+        read_only=True,
+    ),
+    Parameter(
+        name='max_plan_age_s',
+        default=0.0,
+        description='Stop when the plan rests on an observation older than this [s]; 0: follow it '
+        'to its end',
+        minimum=0.0,
+        maximum=60.0,
         read_only=True,
     ),
     Parameter(
@@ -199,6 +209,7 @@ class ControllerNode(DeploymentNode):
             strategy_options=options,
             interpolation=self.get_parameter('interpolation').value,
             human_mode=self.get_parameter('human_mode').value,
+            max_plan_age_s=self.get_parameter('max_plan_age_s').value or math.inf,
             auto_resume=self.get_parameter('auto_resume').value,
             coordinated=self.get_parameter('coordinated').value,
         )
