@@ -7,9 +7,9 @@ are plain restatements of the published algorithms, on the library that they use
 can be imported and on numpy where not; the table says which. They give a value for this very step
 only. Ours gives value and velocity for any time, weights, chunk ids and holes.
 
-Each repetition runs everything once, one after the other, so that all see the same machine. Times
-are CPU time of this thread. Budgets: tick 60 us, chunk 20 us, tick at least 5 times as fast as the
-ensembler on torch, memory bounded by the live chunks.
+Everything runs by turns, 25 steps each, so that all see the same machine. Times are CPU time of
+this thread. Budgets: tick 60 us, chunk 20 us, tick at least 5 times as fast as the ensembler on
+torch, memory bounded by the live chunks.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ except ImportError:
 
 SIZE, DIM, COEFF = 100, 14, 0.01
 DT_NS = 20_000_000
+BLOCK = 25
 OUT = Path('out/bench/execution.json')
 KINDS = {
     'positions': ('joint_position',) * 14,
@@ -144,28 +145,36 @@ def summary(times_us: list[float]) -> dict[str, float]:
 
 
 def bench_side_by_side(values: np.ndarray, steps: int) -> dict[str, Any]:
-    """ACT's setting: the same chunks to the references and to ours, step by step."""
+    """ACT's setting: the same chunks to the references and to ours, by turns."""
     timeline = Timeline(make_strategy('temporal_ensemble', {'coeff': COEFF}))
     running, buffer = RunningMean(), ActBuffer(steps)
     tensors = values if torch is None else torch.from_numpy(values)
     times: dict[str, list[float]] = {'add': [], 'tick': [], 'running mean': [], 'ACT buffer': []}
     worst = 0.0
-    for step in range(steps):
-        chunk = make_chunk(values[step % len(values)], step, step * DT_NS, 'positions')
-        tensor = tensors[step % len(values)]
-        t_ns = step * DT_NS
-        row: dict[str, float] = {}
-        row['add'], _ = cpu_us(timeline.add, chunk)
-        row['tick'], ours = cpu_us(timeline.at, t_ns)
-        row['running mean'], mean = cpu_us(running.step, tensor)
-        row['ACT buffer'], act = cpu_us(buffer.step, tensor)
-        assert isinstance(ours, Setpoint)
-        for theirs in (mean, act):
-            worst = max(worst, float(np.abs(np.asarray(theirs)[0] - ours.values).max()))
-        if step > SIZE:
-            assert len(ours.weights) == SIZE
-            for name, time_us in row.items():
-                times[name].append(time_us)
+    for begin in range(0, steps, BLOCK):
+        block = range(begin, min(begin + BLOCK, steps))
+        ours, means, buffers = [], [], []
+        for step in block:
+            chunk = make_chunk(values[step % len(values)], step, step * DT_NS, 'positions')
+            add = cpu_us(timeline.add, chunk)
+            tick = cpu_us(timeline.at, step * DT_NS)
+            ours.append((add[0], *tick))
+        for step in block:
+            means.append(cpu_us(running.step, tensors[step % len(values)]))
+        for step in block:
+            buffers.append(cpu_us(buffer.step, tensors[step % len(values)]))
+        for step, (add_us, tick_us, setpoint), mean, act in zip(
+            block, ours, means, buffers, strict=True
+        ):
+            assert isinstance(setpoint, Setpoint)
+            for theirs in (mean[1], act[1]):
+                difference = np.abs(np.asarray(theirs)[0] - setpoint.values).max()
+                worst = max(worst, float(difference))
+            if step > SIZE:
+                assert len(setpoint.weights) == SIZE
+                row = (add_us, tick_us, mean[0], act[0])
+                for each, time_us in zip(times.values(), row, strict=True):
+                    each.append(time_us)
     table = timeline._table
     return {
         'times': {name: summary(each) for name, each in times.items()},

@@ -88,7 +88,7 @@ def blend(
             row = said[_decided(values[said], options.gripper_threshold)]
             value[g], rate[g] = values[row], rates[row]
     for b in layout.binary:
-        value[b] = _on_or_off(pieces.of_column(b)[0][said], options)
+        value[b], rate[b] = _on_or_off(pieces.terms[0][said, b], options), 0.0
     for group in layout.rotations:
         part = slice(group.inner, group.inner + 4)
         q, q_rate = pieces.rotations(group.inner)

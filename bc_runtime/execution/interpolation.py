@@ -7,8 +7,8 @@ any time, so that their grids need not agree. On a grid point every mode gives t
 bit for bit. The last action is held for its own step and not an instant longer: a chunk is never
 extrapolated.
 
-When a chunk comes, each of its steps becomes a polynomial in u, the part of the step that has
-passed. At a time, all chunks are then one gather and one product, whatever the mode.
+At a time, all chunks are a gather or two and as many products. For cubic interpolation each step
+becomes a polynomial in u, the part of the step that has passed, when its chunk comes.
 """
 
 from __future__ import annotations
@@ -39,19 +39,18 @@ class Interpolation(StrEnum):
 
     @property
     def terms(self) -> int:
-        """Number of coefficients m of a step."""
-        return {'hold': 1, 'linear': 2, 'cubic': 4}[self.value]
+        """Number of coefficients m that are kept of a step."""
+        return 4 if self is Interpolation.CUBIC else 1
 
 
 def write_pieces(
     out: Array, actions: NDArray[np.float32] | Array, mode: Interpolation, layout: ActionLayout
 ) -> None:
-    """Write what each action of a chunk becomes until the next one.
+    """Write what is kept of each action of a chunk.
 
     Args:
         out: (m, K + 2, inner_dim): for each term (1, u, u^2, u^3) the coefficients of a copy of
-            the first action, of K actions, and of a copy of the last. Quaternions under LINEAR
-            have the arc to the next one instead of the difference.
+            the first action, of K actions, and of a copy of the last.
         actions: (K, inner_dim) absolute actions.
         mode: Kind of interpolation.
         layout: Columns by kind.
@@ -59,13 +58,10 @@ def write_pieces(
     held = out[0]
     held[1:-1] = actions
     held[0], held[-1] = actions[0], actions[-1]
-    if mode is Interpolation.HOLD:
+    if mode is not Interpolation.CUBIC:
         return
-    steps = out[1:, 1:-2]
-    if mode is Interpolation.LINEAR:
-        np.subtract(held[2:-1], held[1:-2], out=steps[0])
-    elif len(actions) > 1:
-        tangent, curve, bend = out[1, 1:-1], steps[1], steps[2]
+    if len(actions) > 1:
+        tangent, curve, bend = out[1, 1:-1], out[2, 1:-2], out[3, 1:-2]
         np.subtract(held[2:-1], held[1:-2], out=curve)  # the difference, for now
         np.add(curve[1:], curve[:-1], out=tangent[1:-1])
         tangent[1:-1] *= 0.5  # half the way between the neighbours
@@ -77,11 +73,7 @@ def write_pieces(
         curve -= bend
     out[1:, -2:] = 0.0  # the last action is held; what is before the first is 0 from the start
     for b in layout.binary:
-        steps[:, :, b] = 0.0
-    if mode is Interpolation.LINEAR:
-        for group in layout.rotations:
-            columns = slice(group.inner, group.inner + 4)
-            steps[0, :, columns] = rotation.arcs(held[1:-1, columns])
+        out[1:, 1:-2, b] = 0.0
 
 
 @dataclass(slots=True)
@@ -89,7 +81,8 @@ class Pieces:
     """The present step of n chunks.
 
     Attributes:
-        terms: m arrays (n, inner_dim), see `write_pieces`.
+        terms: (n, inner_dim) arrays: the action (HOLD), the action and the next one (LINEAR, where
+            the last action is its own next one), or the coefficients of 1, u, u^2, u^3 (CUBIC).
         u: Part of the step that has passed, [0, 1); one number if the chunks share a grid, else
             (n,).
         per_s: Steps per second, one number or (n,).
@@ -103,19 +96,16 @@ class Pieces:
         """Return the (inner_dim,) weighted mean of values and of rates [1/s]."""
         u, per_s, terms = self.u, self.per_s, self.terms
         if isinstance(u, float) and isinstance(per_s, float):
-            if len(terms) == 2:
-                value, rate = np.dot(weights, terms[0]), np.dot(weights, terms[1])
-                if u:
-                    value += u * rate
-                rate *= per_s
-                return value, rate
-            return _polynomial([np.dot(weights, term) for term in terms], u, per_s)
+            return _evaluate([np.dot(weights, term) for term in terms], u, per_s)
         value = np.dot(weights, terms[0])
         if len(terms) == 1:
             return value, np.zeros_like(value)
-        power = weights * u
+        power, pace = weights * u, weights * per_s
+        if len(terms) == 2:
+            value = np.dot(weights - power, terms[0]) + np.dot(power, terms[1])
+            return value, np.dot(pace, terms[1]) - np.dot(pace, terms[0])
         value += np.dot(power, terms[1])
-        rate = np.dot(weights * per_s, terms[1])
+        rate = np.dot(pace, terms[1])
         for order, term in enumerate(terms[2:], start=2):
             rate += np.dot(order * per_s * power, term)
             power *= u
@@ -124,7 +114,7 @@ class Pieces:
 
     def of_column(self, column: int) -> tuple[Array, Array]:
         """Return the (n,) values and rates [1/s] of one column."""
-        return _polynomial([term[:, column] for term in self.terms], self.u, self.per_s)
+        return _evaluate([term[:, column] for term in self.terms], self.u, self.per_s)
 
     def rotations(self, column: int) -> tuple[Array, Array]:
         """Return the (n, 4) quaternions from a column on and their rates [1/s].
@@ -136,26 +126,27 @@ class Pieces:
         u = self.u if isinstance(self.u, float) else self.u[:, None]
         per_s = self.per_s if isinstance(self.per_s, float) else self.per_s[:, None]
         if len(terms) == 2:
-            q, q_rate = rotation.along_arc(terms[0], terms[1], u)
+            q, q_rate = rotation.slerp(terms[0], terms[1], u)
             return q, q_rate * per_s
-        q, q_rate = _polynomial(terms, u, per_s)
+        q, q_rate = _evaluate(terms, u, per_s)
         length = np.linalg.norm(q, axis=1, keepdims=True)
         q = q / length
         radial = np.sum(q * q_rate, axis=1, keepdims=True)
         return q, (q_rate - radial * q) / length
 
 
-def _polynomial(c: list[Array], u: float | Array, per_s: float | Array) -> tuple[Array, Array]:
-    """Return value and rate [1/s] of the polynomial with the coefficients c."""
-    if len(c) == 1:
-        return c[0], np.zeros_like(c[0])
-    if len(c) == 2:
-        return c[0] + u * c[1], c[1] * per_s
-    value = c[0] + u * (c[1] + u * (c[2] + u * c[3]))
-    return value, (c[1] + u * (2.0 * c[2] + u * (3.0 * c[3]))) * per_s
+def _evaluate(terms: list[Array], u: float | Array, per_s: float | Array) -> tuple[Array, Array]:
+    """Return value and rate [1/s] from terms as in `Pieces`."""
+    if len(terms) == 1:
+        return terms[0], np.zeros_like(terms[0])
+    if len(terms) == 2:
+        difference = terms[1] - terms[0]
+        return terms[0] + u * difference, difference * per_s
+    c0, c1, c2, c3 = terms
+    return c0 + u * (c1 + u * (c2 + u * c3)), (c1 + u * (2.0 * c2 + u * (3.0 * c3))) * per_s
 
 
-def pieces_at(table: ChunkTable, rows: Rows, t_ns: int) -> Pieces:
+def pieces_at(table: ChunkTable, rows: Rows, t_ns: int, mode: Interpolation) -> Pieces:
     """Return the present step of the chunks in the given rows, which must cover the time."""
     # Whole numbers until the last division: no rounding can move a time to another action.
     t = t_ns + SNAP_NS
@@ -177,4 +168,8 @@ def pieces_at(table: ChunkTable, rows: Rows, t_ns: int) -> Pieces:
         u = (beyond - SNAP_NS) / steps
         u[beyond <= 2 * SNAP_NS] = 0.0
         per_s = 1e9 / steps
-    return Pieces([plane.take(at, 0) for plane in table.planes], u, per_s)
+    terms = [plane.take(at, 0) for plane in table.planes]
+    if mode is Interpolation.LINEAR:
+        at += 1
+        terms.append(table.planes[0].take(at, 0))
+    return Pieces(terms, u, per_s)

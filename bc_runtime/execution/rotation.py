@@ -181,27 +181,19 @@ def align_signs(q: Array) -> Array:
     return q * sign[:, None]
 
 
-def arcs(q: Array) -> Array:
-    """Return (K - 1, 4) arcs from each of (K, 4) quaternions to the next.
+def slerp(q0: Array, q1: Array, u: float | Array) -> tuple[Array, Array]:
+    """Return (n, 4) quaternions at the part u of the geodesics from q0 to q1, and their d/du.
 
-    An arc is a tangent of the unit sphere in four dimensions, as long as the way [rad of the
-    sphere, half the angle of the rotation].
+    The quaternions of a pair must have the signs that make them close, see `align_signs`.
     """
-    cosine = np.sum(q[1:] * q[:-1], axis=1, keepdims=True)
-    across = q[1:] - cosine * q[:-1]
+    cosine = np.sum(q0 * q1, axis=1, keepdims=True)
+    across = q1 - cosine * q0
     sine = np.linalg.norm(across, axis=1, keepdims=True)
-    angle = np.arctan2(sine, cosine)
-    result: Array = across * np.where(sine > 1e-12, angle / np.where(sine > 1e-12, sine, 1.0), 1.0)
-    return result
-
-
-def along_arc(q: Array, arc: Array, u: float | Array) -> tuple[Array, Array]:
-    """Return (n, 4) quaternions at the part u of their arcs and d/du: the geodesic (slerp)."""
-    angle = np.linalg.norm(arc, axis=1, keepdims=True)
+    angle = np.arctan2(sine, cosine)  # of the sphere in four dimensions: half of the rotation's
+    arc = across * np.where(sine > 1e-12, angle / np.where(sine > 1e-12, sine, 1.0), 1.0)
     passed = u * angle
-    cosine = np.cos(passed)
-    sinc = np.sinc(passed / np.pi)  # sin(x) / x
-    return cosine * q + u * sinc * arc, cosine * arc - angle * passed * sinc * q
+    c, sinc = np.cos(passed), np.sinc(passed / np.pi)  # sin(x) / x
+    return c * q0 + u * sinc * arc, c * arc - angle * passed * sinc * q0
 
 
 def mean(q: Array, weights: Array) -> tuple[Array, Array, Array]:

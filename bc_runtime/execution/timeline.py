@@ -173,7 +173,7 @@ class Timeline:
             if self.interpolation is not Interpolation.HOLD:
                 rows, n = table.with_actions_around(rows, n, t_ns)
             weights = self.strategy.weights(table, rows, n, t_ns)
-        pieces = pieces_at(table, rows, t_ns)
+        pieces = pieces_at(table, rows, t_ns, self.interpolation)
         value, rate = blend(pieces, weights, layout, self.blending)
         if layout.rotations:
             value, rate = _outside(value, rate, layout)
