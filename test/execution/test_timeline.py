@@ -210,6 +210,14 @@ def test_a_slow_first_inference_skips_no_action_lerobot_4223(make_chunk):
     assert strict.at(S + 700_000_000).values[0] == pytest.approx(21.0)
 
 
+def test_a_first_inference_slower_than_its_chunk_is_still_executed_from_its_beginning(make_chunk):
+    slow = {'step': 0, 'received_ns': 9 * STEP}
+    line, strict = timeline(), timeline(start_from_rest=False)
+    assert line.add(make_chunk(np.arange(5.0), **slow)) is AddResult.ACCEPTED
+    assert [line.at((9 + k) * STEP).values[0] for k in range(5)] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert strict.add(make_chunk(np.arange(5.0), **slow)) is AddResult.EXPIRED
+
+
 def test_every_epoch_starts_from_rest(make_chunk):
     line = timeline()
     line.add(make_chunk(np.arange(5.0), step=0, received_ns=2 * STEP))
