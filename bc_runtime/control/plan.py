@@ -35,8 +35,6 @@ from bc_runtime.spec import PolicySpec
 _RETAIN_S = 0.25
 #: Steps before now that a committed plan begins: observations are older than now.
 _PREFIX_BACK_STEPS = 2
-#: After a slow phase the policy's clock catches up with this surplus.
-_CATCH_UP = 0.05
 _REMEMBERED = 64
 
 #: What is normal after a restart or with a repeating network, and no fault of the policy.
@@ -67,7 +65,8 @@ class Plan:
     """The timeline with a gate before it and a pace behind it.
 
     The policy's clock runs with the robot's unless the supervisor slows it down; then it lags, and
-    catches up slowly when the speed is full again.
+    stays behind. Chunks are put on the policy's clock as it stands when they come, so that a new
+    plan begins now, however much it lags.
     """
 
     def __init__(
@@ -105,7 +104,7 @@ class Plan:
 
     def clear(self, epoch: int, *, now_ns: int) -> None:
         """Forget everything; only observations newer than now (ROS time) count from here on."""
-        self._timeline.clear(epoch, newer_than_ns=now_ns)
+        self._timeline.clear(epoch)
         self._epoch_start_ns = now_ns
         self._lag_ns = 0.0
         self._stamps.clear()
@@ -137,7 +136,14 @@ class Plan:
             return verdict.text if harmless else self._reject(verdict.text)
         if verdict.values is not None:
             chunk = replace(chunk, values=verdict.values)
-        result = self._timeline.add(chunk)
+        lag_ns = round(self._lag_ns)
+        result = self._timeline.add(
+            replace(
+                chunk, stamp_ns=chunk.stamp_ns - lag_ns, received_ns=chunk.received_ns - lag_ns
+            )
+            if lag_ns
+            else chunk
+        )
         if not result.accepted:
             if result in _HARMLESS:
                 return result.value
@@ -161,8 +167,7 @@ class Plan:
     def advance(self, wanted: float, dt_ns: int) -> None:
         """Let the policy's clock advance by one tick at the wanted speed, 0..1."""
         scale = self._pace.step(wanted, dt_ns * 1e-9)
-        surplus = _CATCH_UP if wanted >= 1.0 else 0.0
-        self._lag_ns = max(0.0, self._lag_ns + (1.0 - scale - surplus) * dt_ns)
+        self._lag_ns += (1.0 - scale) * dt_ns
 
     def at(self, ros_ns: int, *, ahead_ns: int) -> PlanPoint | None:
         """Return what the plan wants a little ahead of now, None where no chunk says."""
@@ -193,10 +198,12 @@ class Plan:
 
         It begins a little in the past, where the next observation lies, if the plan reaches there.
         """
+        lag_ns = round(self._lag_ns)
         for back in (_PREFIX_BACK_STEPS, 0):
-            plan = self._timeline.committed(ros_ns - back * dt_ns, steps + back, dt_ns=dt_ns)
+            start_ns = ros_ns - back * dt_ns
+            plan = self._timeline.committed(start_ns - lag_ns, steps + back, dt_ns=dt_ns)
             if plan is not None and len(plan.values):
-                return plan
+                return replace(plan, stamp_ns=start_ns)
         return None
 
     def _strategy(self, *, steps: int) -> Strategy:

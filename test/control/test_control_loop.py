@@ -384,6 +384,16 @@ def test_slow_scales_the_pace_of_the_plan_without_a_jump():
     assert 0.5 * 0.4 * 0.5 * 0.8 <= moved <= 0.5 * 0.4 * 0.75
 
 
+def test_a_long_slow_phase_goes_on_with_fresh_chunks():
+    rig = Rig(speed=0.2).auto()
+    for _ in range(400):
+        rig.loop.plan.advance(0.5, DT)
+        rig.run(0.01)
+    assert rig.results[-1].state is State.AUTO
+    assert rig.results[-1].setpoint is not None
+    assert rig.results[-1].observation_age_s < 0.1
+
+
 def test_unknown_strategy_names_the_known_ones():
     with pytest.raises(Exception, match='temporal_ensemble'):
         ControlLoop(ROBOT, ControlOptions(strategy='temporal_ensembl'))

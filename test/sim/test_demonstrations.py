@@ -12,6 +12,7 @@ from bc_runtime.sim.demonstrations import (
     DRIVER_HZ,
     IMAGE_HEIGHT,
     IMAGE_WIDTH,
+    MAX_STEPS,
     KickPlan,
     chunk_mask,
     collect,
@@ -20,11 +21,13 @@ from bc_runtime.sim.demonstrations import (
 )
 from bc_runtime.sim.driver import Driver
 from bc_runtime.sim.errors import SimError
+from bc_runtime.sim.expert import Expert
 from bc_runtime.sim.painter import Painter
 from bc_runtime.sim.task import CAMERAS
 
-LIMITS_SPEED = np.array([2.5, 2.5, 2.5, 2.5, 3.0, 3.5, 0.5])
-LIMITS_ACCELERATION = np.array([20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 8.0])
+# As in config/robots/sim_arm.yaml.
+LIMITS_SPEED = np.array([2.5, 2.5, 2.5, 3.5, 3.5, 4.0, 0.5])
+LIMITS_ACCELERATION = np.array([40.0, 40.0, 40.0, 40.0, 40.0, 40.0, 8.0])
 
 
 def test_action_is_the_command_at_the_time_of_the_observation(sim: ArmSim) -> None:
@@ -51,31 +54,30 @@ def test_action_is_the_command_at_the_time_of_the_observation(sim: ArmSim) -> No
     assert np.array(states) == pytest.approx(each.state, abs=1e-4)
 
 
-def test_replay_of_actions_under_limits_succeeds(sim: ArmSim) -> None:
-    """The expert moves within what a limiter in front of the robot allows."""
-    limited = ticks = successes = 0
+def test_expert_succeeds_through_the_limits_of_a_deployed_robot(sim: ArmSim) -> None:
+    """What a limiter in front of the robot takes away, the expert makes up for."""
+    dt_s = 1 / DRIVER_HZ
     for seed in range(6):
-        each = record(sim, seed)
-        driver = Driver(each.action[0])
-        times_s = [step_time_ns(step) / 1e9 for step in range(len(each))]
-        driver.follow(now_s=0.0, times_s=times_s, positions=each.action)
         sim.reset(seed)
+        expert = Expert(sim)
         command, velocity = sim.setpoint.copy(), np.zeros(7)
-        dt_s = 1 / DRIVER_HZ
-        for tick in range(round(times_s[-1] * DRIVER_HZ) + 50):
-            wanted = (driver.setpoint(tick * dt_s) - command) / dt_s
+        start = end = command
+        step = tick = 0
+        while not sim.success() and step < MAX_STEPS:
+            if tick * dt_s >= step_time_ns(step) * 1e-9:
+                start, end = end, expert.act()
+                step += 1
+            share = (tick * dt_s * 1e9 - step_time_ns(step - 1)) / step_time_ns(1)
+            wanted = (start + (end - start) * min(share, 1.0) - command) / dt_s
             change = LIMITS_ACCELERATION * dt_s
-            allowed = np.clip(wanted, -LIMITS_SPEED, LIMITS_SPEED)
-            allowed = np.clip(allowed, velocity - change, velocity + change)
-            limited += bool(np.abs(allowed - wanted).max() > 1e-6)
-            ticks += 1
-            velocity = allowed
+            velocity = np.clip(wanted, -LIMITS_SPEED, LIMITS_SPEED).clip(
+                velocity - change, velocity + change
+            )
             command = command + velocity * dt_s
             sim.command(command)
             sim.step(dt_s)
-        successes += sim.success()
-    assert successes == 6
-    assert limited / ticks < 0.08
+            tick += 1
+        assert sim.success(), seed
 
 
 def test_recording_holds_both_cameras_and_matching_lengths(sim: ArmSim) -> None:
@@ -99,7 +101,7 @@ def test_kicks_disturb_the_arm_but_not_the_recorded_action(sim: ArmSim) -> None:
     assert np.array_equal(calm.action[: onset + 2], kicked.action[: onset + 2])
     assert np.abs(calm.state[onset + 1] - kicked.state[onset + 1]).max() > 0.005
     gap = np.abs(np.diff(kicked.action, axis=0)).max(axis=0)
-    assert (gap[:6] < 0.25).all(), 'the recorded command shows no kick'
+    assert (gap[:6] < 0.45).all(), 'the recorded command shows no kick'
 
 
 def test_collect_yields_successes_only() -> None:
