@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+import yaml
+
 from bc_runtime.resources import robot_file, share_directory
 from bc_runtime.spec.errors import ConfigError, available
 from bc_runtime.spec.robot_config import RobotConfig
@@ -22,6 +24,17 @@ ParameterValue = bool | int | float | str | list[str]
 
 PACKAGE = 'bc_runtime'
 RECORD_MODES = ('none', 'compressed', 'raw')
+
+#: Parameters that only launch arguments may set.
+OWNED_PARAMETERS = (
+    'robot',
+    'model',
+    'dry_run',
+    'use_sim_time',
+    'autostart',
+    'topics',
+    'directory',
+)
 
 #: Message types of the command kinds of a robot's YAML.
 COMMAND_MESSAGES = {
@@ -159,8 +172,7 @@ def describe(given: Mapping[str, str]) -> Deployment:
     robot_path = robot_file(arguments['robot'])
     robot = RobotConfig.from_file(robot_path)
     params_file = arguments['params_file'] or str(share_directory() / 'config' / 'deploy.yaml')
-    if not Path(params_file).is_file():
-        raise ConfigError(f'params_file: there is no file {params_file}')
+    _refuse_arguments_in(Path(params_file))
 
     def node(name: str, parameters: Mapping[str, ParameterValue]) -> NodeDescription:
         shared: dict[str, ParameterValue] = {
@@ -189,6 +201,30 @@ def describe(given: Mapping[str, str]) -> Deployment:
             node('recorder', {'topics': topics, 'directory': arguments['record_directory']})
         )
     return Deployment(robot=robot, nodes=tuple(nodes), arguments=MappingProxyType(arguments))
+
+
+def _refuse_arguments_in(params_file: Path) -> None:
+    """Refuse a parameters file that sets what a launch argument sets.
+
+    A section for one node would win over the argument, and `dry_run: false` in a file must never
+    win over a dry run that was asked for.
+    """
+    try:
+        content = yaml.safe_load(params_file.read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f'cannot be read: {error}', source=f'params_file {params_file}'
+        ) from None
+    for section, values in (content or {}).items() if isinstance(content, dict) else ():
+        parameters = values.get('ros__parameters') if isinstance(values, dict) else None
+        found = [name for name in OWNED_PARAMETERS if name in (parameters or {})]
+        if found:
+            raise ConfigError(
+                f'sets {available(found)}, which belongs to the launch arguments; remove it from '
+                'the file and give it as an argument',
+                source=f'params_file {params_file}',
+                path=str(section),
+            )
 
 
 def recorded_topics(robot: RobotConfig, images: str) -> list[tuple[str, str]]:

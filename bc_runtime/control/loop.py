@@ -324,13 +324,15 @@ class ControlLoop:
 
     def _note(self, command: LimiterStep | None, mono_ns: int) -> None:
         """Remember what was sent, for the monitors."""
-        if command is None:
+        if command is None or self.options.dry_run:
             if self._sent is not None:
                 self._robot_says.reset()
             self._sent = None
+        if command is None:
             return
-        self._sent = command.position
-        self._robot_says.commanded(command.position, command.velocity, mono_ns)
+        if not self.options.dry_run:
+            self._sent = command.position
+            self._robot_says.commanded(command.position, command.velocity, mono_ns)
         if self._approach.target is not None:
             self._approach.update(command.position, mono_ns)
 

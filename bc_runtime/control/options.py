@@ -29,6 +29,7 @@ class ControlOptions:
         rejected_limit: This many rejected chunks in a row stop the robot.
         human_mode: `absolute` (the leader's pose is the target, aligned first) or `relative` (its
             motion since the takeover is).
+        dry_run: Nothing is sent, so the robot is not expected to follow.
         auto_resume: After a takeover the policy goes on without being asked.
     """
 
@@ -42,3 +43,4 @@ class ControlOptions:
     rejected_limit: int = 3
     human_mode: HumanMode = 'absolute'
     auto_resume: bool = False
+    dry_run: bool = False

@@ -209,6 +209,7 @@ class ControllerNode(DeploymentNode):
             strategy_options=options,
             interpolation=self.get_parameter('interpolation').value,
             human_mode=self.get_parameter('human_mode').value,
+            dry_run=self.get_parameter('dry_run').value,
             max_plan_age_s=self.get_parameter('max_plan_age_s').value or math.inf,
             auto_resume=self.get_parameter('auto_resume').value,
             coordinated=self.get_parameter('coordinated').value,

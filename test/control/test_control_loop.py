@@ -394,6 +394,22 @@ def test_a_long_slow_phase_goes_on_with_fresh_chunks():
     assert rig.results[-1].observation_age_s < 0.1
 
 
+def test_a_dry_run_does_not_expect_the_robot_to_follow():
+    rig = Rig(loop=ControlLoop(ROBOT, ControlOptions(dry_run=True)), speed=0.5).auto()
+    stays = [0.0, 0.0]
+    plan = list(rig.position)
+    for _ in range(200):
+        rig.position = plan
+        chunk = rig.chunk(stamp_ns=rig.t)
+        rig.position = stays
+        rig.policy = False
+        rig.loop.on_chunk(chunk)
+        rig.run(0.01)
+        plan = list(rig.results[-1].command.position)
+    assert rig.results[-1].state is State.AUTO
+    assert abs(plan[0]) > 0.5
+
+
 def test_unknown_strategy_names_the_known_ones():
     with pytest.raises(Exception, match='temporal_ensemble'):
         ControlLoop(ROBOT, ControlOptions(strategy='temporal_ensembl'))
