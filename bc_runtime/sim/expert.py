@@ -3,9 +3,9 @@
 """The scripted expert: puts the named cube in the tray, deciding from the state at each step.
 
 The expert is a function of what the robot is *now* - joints, cube, gripper - and of nothing else:
-it remembers no phase and no velocity. So it can be asked in any state, after a disturbance or while
-something else moves the robot; and what it shows can be learned from one observation. An expert
-that speeds up and slows down by an inner state shows, at rest, hardly any motion at all, and a
+it remembers no phase and no velocity. So it can be asked in any state, after a disturbance or
+while something else moves the robot; and what it shows can be learned from one observation. An
+expert that speeds up and slows down by an inner state shows, at rest, hardly any motion, and a
 policy that is cloned from it stays at rest wherever it comes to rest.
 """
 
