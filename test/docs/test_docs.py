@@ -144,6 +144,22 @@ def check_parameters(value: dict[str, dict[str, dict[str, object]]], tables: obj
                 assert declared[key]['minimum'] <= given <= declared[key]['maximum'], key
 
 
+@pytest.mark.parametrize('page', PAGES, ids=name)
+def test_python_compiles_and_imports_what_exists(page: Path) -> None:
+    for language, text in blocks(page):
+        if language == 'python':
+            for node in ast.walk(compile(text, str(page), 'exec', ast.PyCF_ONLY_AST)):
+                if isinstance(node, ast.ImportFrom) and (node.module or '').startswith(
+                    'bc_runtime'
+                ):
+                    file = ROOT / node.module.replace('.', '/')
+                    source = file.with_suffix('.py')
+                    source = source if source.is_file() else file / '__init__.py'
+                    known = source.read_text(encoding='utf-8')
+                    for alias in node.names:
+                        assert re.search(rf'\b{alias.name}\b', known), alias.name
+
+
 # Commands ---------------------------------------------------------------------------------------
 
 
