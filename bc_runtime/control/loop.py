@@ -365,7 +365,7 @@ class ControlLoop:
             command=command,
             setpoint=None if point is None else point.position,
             speed_scale=step.speed_scale,
-            accepting=step.state in _ACCEPTING,
+            accepting=_accepting(step),
             finished=step.memory.finished,
             chunk_sequence=point.sequence if following and point is not None else 0,
             live_chunks=0 if point is None else point.chunks,
@@ -376,3 +376,9 @@ class ControlLoop:
             tracking_error=self._robot_says.error,
             deviation=deviation,
         )
+
+
+def _accepting(step: SupervisorStep) -> bool:
+    """Return whether chunks are wanted: also while a hole in the plan may still be filled."""
+    recovering = step.state is State.BRAKING and step.memory.then is State.ALIGN
+    return recovering or step.state in _ACCEPTING

@@ -413,3 +413,24 @@ def test_a_dry_run_does_not_expect_the_robot_to_follow():
 def test_unknown_strategy_names_the_known_ones():
     with pytest.raises(Exception, match='temporal_ensemble'):
         ControlLoop(ROBOT, ControlOptions(strategy='temporal_ensembl'))
+
+
+def test_after_a_hole_in_the_plan_chunks_are_wanted_and_bring_the_motion_back():
+    rig = Rig().auto()
+    rig.policy = False
+    while rig.run(0.01).state is not State.BRAKING:
+        pass
+    assert rig.results[-1].accepting, 'nobody would make the chunk that fills the hole'
+    rig.policy = True
+    rig.run(0.1)
+    assert rig.run(1.0).state is State.AUTO
+    assert 'RECOVERED' in [t.code for result in rig.results for t in result.transitions]
+
+
+def test_a_hole_that_lasts_needs_the_operator():
+    rig = Rig().auto()
+    rig.policy = False
+    assert rig.run(4.0).state is State.HELD
+    assert not rig.results[-1].accepting
+    rig.policy = True
+    assert rig.run(1.0).state is State.HELD

@@ -14,7 +14,7 @@ def test_start_align_auto_stop(live):
     live.auto()
     w.ticks(100)
     w.ask('controller/stop')
-    w.until_state('READY')
+    w.until_event('READY', start=begin)
     assert w.transitions(begin) == [
         'ALIGN [STARTED]',
         'AUTO [ALIGNED]',

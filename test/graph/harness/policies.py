@@ -5,7 +5,8 @@
 joint_1 and joint_6 run round a circle in their plane: from any state the chunk goes on along the
 circle, so the motion needs no memory and never ends. The other joints hold a pose. Words in the
 instruction choose what goes wrong, as the scripted hardware of ros2_control does with magic
-values: nothing, NaN, a jump of ten radians, or an inference that takes long.
+values: nothing, NaN, a jump of ten radians, a rush beyond all limits, or an inference that takes
+long.
 """
 
 from __future__ import annotations
@@ -32,12 +33,17 @@ CHUNK = 12
 SCENES = tuple(f'put the {colour} cube in the tray' for colour in ('red', 'green', 'blue'))
 SAY_NAN = 'say NaN'
 JUMP = 'jump'
+RUSH = 'rush'
 THINK_LONG = 'think long'
-INSTRUCTIONS = (*SCENES, SAY_NAN, JUMP, THINK_LONG)
+INSTRUCTIONS = (*SCENES, SAY_NAN, JUMP, RUSH, THINK_LONG)
+
+_WORDS = {'nan': SAY_NAN, 'jump': JUMP, 'rush': RUSH, 'long': THINK_LONG}
 
 JUMP_RAD = 10.0
+#: joint_6 at step k of a rush is k² times this ahead [rad]: at the end ten times too fast.
+RUSH_RAD = 0.04
 #: Longer than the chunk lasts (CHUNK / CONTROL_HZ = 0.8 s).
-THINK_S = 1.4
+THINK_S = 1.1
 _SQUARE = 96
 
 
@@ -127,6 +133,10 @@ def _model(loops: int) -> Any:
         turns[:, k * dims : (k + 1) * dims] = turn @ plane.T
     jump = np.zeros((1, CHUNK, dims), np.float32)
     jump[0, :, 0] = JUMP_RAD
+    only_6 = np.zeros((1, 1, dims), np.float32)
+    only_6[0, 0, CIRCLE[1]] = 1.0
+    rush = np.zeros((1, CHUNK, dims), np.float32)
+    rush[0, :, CIRCLE[1]] = RUSH_RAD * np.arange(CHUNK) ** 2
     picture = np.full((1,), 1e-9, np.float32)
     constants = {
         'pose': np.array([POSE], np.float32),
@@ -136,6 +146,9 @@ def _model(loops: int) -> Any:
         'tiny': np.array([1e-6], np.float32),
         'chunk_shape': np.array([1, CHUNK, dims], np.int64),
         'jump': jump,
+        'rush': rush,
+        'only_6': only_6,
+        'one': np.array([1.0], np.float32),
         'nan': np.array([np.nan], np.float32),
         'picture': picture,
         'half': np.array([0.5], np.float32),
@@ -143,7 +156,7 @@ def _model(loops: int) -> Any:
         'scalar': np.array([], np.int64),
         **{
             f'at_{word}': np.array([INSTRUCTIONS.index(text)], np.int64)
-            for word, text in (('nan', SAY_NAN), ('jump', JUMP), ('long', THINK_LONG))
+            for word, text in _WORDS.items()
         },
     }
     node = helper.make_node
@@ -162,8 +175,17 @@ def _model(loops: int) -> Any:
         node('Mul', ['pictures', 'picture'], ['picture_share']),
         *_chosen('nan'),
         *_chosen('jump'),
+        *_chosen('rush'),
         *_chosen('long'),
         node('Mul', ['jump', 'jump_share'], ['jumped']),
+        # A rush starts from the state of joint_6, wherever that is, instead of the circle.
+        node('Mul', ['only_6', 'rush_share'], ['rushing_6']),
+        node('Sub', ['one', 'rushing_6'], ['circling']),
+        node('Mul', ['circle', 'circling'], ['circle_kept']),
+        node('Unsqueeze', ['from_pose', 'axis_1'], ['from_pose_3d']),
+        node('Mul', ['from_pose_3d', 'rushing_6'], ['present_6']),
+        node('Mul', ['rush', 'rush_share'], ['ahead_6']),
+        node('Add', ['present_6', 'ahead_6'], ['rushed']),
         node('Greater', ['nan_share', 'half'], ['is_nan']),
         node('Where', ['is_nan', 'nan', 'picture_share'], ['extra']),
         node('Greater', ['long_share', 'half'], ['is_long_1']),
@@ -175,7 +197,11 @@ def _model(loops: int) -> Any:
             then_branch=_thinking(loops),
             else_branch=_not_thinking(),
         ),
-        node('Sum', ['pose_chunk', 'circle', 'jumped', 'extra', 'thought'], ['action']),
+        node(
+            'Sum',
+            ['pose_chunk', 'circle_kept', 'jumped', 'rushed', 'extra', 'thought'],
+            ['action'],
+        ),
     ]
     inputs = [
         helper.make_tensor_value_info('state', TensorProto.FLOAT, [1, dims]),

@@ -4,16 +4,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+import functools
 import time
 from typing import Any
 
-from harness.deployment import DeploymentUnderTest
+from harness.deployment import ATTEMPTS, DeploymentUnderTest
 from harness.wire import NS
 from harness.witness import stamp_ns
 
 #: Control period [s].
 DT_S = 0.01
+#: What a busy machine causes by itself: data that really came late.
+STARVATION = frozenset(
+    {'CAMERA_STALE', 'JOINT_STATES_STALE', 'OBSERVATION_STALE', 'COVERAGE_HOLE', 'TICK_STALLED'}
+)
+
+
+class Disturbed(AssertionError):
+    """The robot stopped because the machine was too busy, not because of the fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +55,47 @@ def clock_offset_ns() -> int:
     return time.time_ns() - time.monotonic_ns()
 
 
+def disturbed_if(event: Any, flags: Collection[str] = ()) -> None:
+    """Raise `Disturbed` if an event tells of a machine that was too busy, not of the fault."""
+    if event.code in STARVATION and event.code not in flags:
+        raise Disturbed(f'{event.code}: {event.text}')
+
+
+def goes_on(deployment: DeploymentUnderTest, events: int) -> None:
+    """The motion must have gone on since an index into the witness's events."""
+    w = deployment.witness
+    w.drain()
+    for event in w.events[events:]:
+        disturbed_if(event)
+    assert w.transitions(events) == [], w.tell()
+    assert w.state == 'AUTO'
+
+
+def undisturbed(test: Callable[..., None]) -> Callable[..., None]:
+    """Try a test that takes `moving` again when the machine was too busy for the robot."""
+
+    @functools.wraps(test)
+    def attempt(moving: DeploymentUnderTest, **others: Any) -> None:
+        for _ in range(ATTEMPTS - 1):
+            try:
+                test(moving=moving, **others)
+            except Disturbed as disturbance:
+                print(f'once more, because of {disturbance}')
+                moving.calm()
+                moving.auto()
+            else:
+                return
+        test(moving=moving, **others)
+
+    return attempt
+
+
 def stop_after(
     deployment: DeploymentUnderTest,
     fault_ns: int,
     *,
     events: int,
+    flags: Collection[str],
     then: tuple[str, ...] = ('HELD',),
 ) -> Reaction:
     """Wait for the stop that a fault causes and measure it.
@@ -58,6 +104,7 @@ def stop_after(
         deployment: Moving when the fault came.
         fault_ns: When the fault came, monotonic clock.
         events: Index into the witness's events from which on to look.
+        flags: What the fault may be called.
         then: States of which one must follow the braking.
     """
     w = deployment.witness
@@ -67,7 +114,9 @@ def stop_after(
         lambda: next((e for e in w.events[begin + 1 :] if e.state != 'BRAKING'), None),
         'the end of the braking',
     )
+    disturbed_if(braking, flags)
     assert end.state in then, f'{w.transitions(events)}'
+    w.until(lambda: w.wire.commands[-1].sent_ns >= stamp_ns(end.stamp), 'the last command')
     w.drain()
     at_ns = stamp_ns(braking.stamp)
     after = [c for c in w.wire.commands if c.sent_ns >= at_ns - round(0.2 * DT_S * NS)]
@@ -97,6 +146,18 @@ def last_joint_state_ns(deployment: DeploymentUnderTest) -> int:
     """Return when the newest joint state was sent, monotonic clock."""
     deployment.witness.drain()
     return deployment.witness.joint_states[-1][0] - clock_offset_ns()
+
+
+def plan_end_ns(deployment: DeploymentUnderTest) -> int:
+    """Return when the newest plan that was seen ends, monotonic clock."""
+    w = deployment.witness
+    epoch = w.status.epoch
+    ends = [
+        stamp_ns(c.header.stamp) + (c.steps - c.stamp_index) * (c.dt.sec * NS + c.dt.nanosec)
+        for c in w.chunks
+        if c.epoch == epoch
+    ]
+    return max(ends) - clock_offset_ns()
 
 
 def stands_still(deployment: DeploymentUnderTest, ticks: int) -> Any:

@@ -23,6 +23,10 @@ class FaultTable:
         self._matrix = {row['id']: row for row in rows}
         self.rows: list[dict[str, Any]] = []
 
+    def flags(self, number: int) -> list[str]:
+        """Return what the fault of a row may be called."""
+        return list(self._matrix[number]['flags'])
+
     def add(
         self,
         number: int,
@@ -72,6 +76,7 @@ class FaultTable:
             row['wire'] = {
                 'commands': report.commands,
                 'violations': len(report.violations),
+                'missed_ticks': report.missed,
                 'longest_gap_s': round(report.longest_gap_s, 4),
                 'velocity_ratio': round(report.velocity_ratio, 3),
                 'acceleration_ratio': round(report.acceleration_ratio, 3),

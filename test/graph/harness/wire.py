@@ -21,9 +21,9 @@ from bc_runtime.safety import limits_of
 from bc_runtime.safety.audit import AuditReport, audit_commands
 from bc_runtime.spec import RobotConfig
 
+Floats = NDArray[np.float64]
+
 NS = 1_000_000_000
-#: Silence after which a stream of commands counts as a new one [s].
-PAUSE_S = 0.1
 #: A command counts as moving above this speed [rad/s or m/s].
 REST_SPEED = 1e-9
 #: Share of the allowed speed that late ticks may ask of a driver.
@@ -47,9 +47,9 @@ class WireCommand:
     sequence: int
     sent_ns: int
     names: tuple[str, ...]
-    times_s: NDArray[np.float64]
-    positions: NDArray[np.float64]
-    velocities: NDArray[np.float64]
+    times_s: Floats
+    positions: Floats
+    velocities: Floats
 
     @property
     def moving(self) -> bool:
@@ -57,7 +57,7 @@ class WireCommand:
         return bool(np.abs(self.velocities[0]).max() > REST_SPEED)
 
     @property
-    def rest(self) -> NDArray[np.float64]:
+    def rest(self) -> Floats:
         """Where a driver comes to rest if no other message follows, shape (n,)."""
         return self.positions[-1]
 
@@ -90,6 +90,7 @@ class WireReport:
         commands: Messages judged.
         streams: Uninterrupted runs among them; each begins at rest.
         lost: Messages that the auditor itself did not receive.
+        missed: Ticks without a message, in which the driver followed the tail of the last one.
         longest_gap_s: Longest time between two commands while the robot moved.
         velocity_ratio: Largest |v| / limit.
         acceleration_ratio: Largest share of a period that a change of velocity needs.
@@ -100,11 +101,28 @@ class WireReport:
     commands: int = 0
     streams: int = 0
     lost: int = 0
+    missed: int = 0
     longest_gap_s: float = 0.0
     velocity_ratio: float = 0.0
     acceleration_ratio: float = 0.0
     driver_ratio: float = 0.0
     violations: list[str] = field(default_factory=list)
+
+
+class _Stream:
+    """Consecutive commands: what each tick asked for, also the ticks of a tail in between."""
+
+    def __init__(self, first: WireCommand, *, from_rest: bool) -> None:
+        self.from_rest = from_rest
+        self.sequences: list[int] = []
+        self.positions: list[Floats] = []
+        self.velocities: list[Floats] = []
+        self.add(first.sequence, first.positions[0], first.velocities[0])
+
+    def add(self, sequence: int, position: Floats, velocity: Floats) -> None:
+        self.sequences.append(sequence)
+        self.positions.append(position)
+        self.velocities.append(velocity)
 
 
 class WireAuditor:
@@ -130,8 +148,8 @@ class WireAuditor:
         commands = self.commands[start:]
         report = WireReport(commands=len(commands))
         good = [c for c in commands if self._judge_message(c, report)]
-        for stream, from_rest in self._streams(good, report):
-            self._judge_stream(stream, report, from_rest=from_rest)
+        for stream in self._streams(good, report):
+            self._judge_stream(stream, report)
         self._judge_driver(good, report)
         return report
 
@@ -177,29 +195,24 @@ class WireAuditor:
 
     # A run of messages ------------------------------------------------------------------------
 
-    def _streams(
-        self, commands: list[WireCommand], report: WireReport
-    ) -> list[tuple[list[WireCommand], bool]]:
-        """Cut where commands were lost on the way to the auditor, or begin anew from rest.
-
-        Returns:
-            Runs of commands, and whether each must begin at rest.
-        """
-        streams: list[tuple[list[WireCommand], bool]] = []
+    def _streams(self, commands: list[WireCommand], report: WireReport) -> list[_Stream]:
+        """Cut where commands were lost on the way to the auditor, or begin anew from rest."""
+        streams: list[_Stream] = []
         for index, c in enumerate(commands):
             before = commands[index - 1] if index else None
             if before is None or c.sequence <= before.sequence:  # another controller process
-                streams.append(([c], index > 0 or c.sequence == 1))
+                from_rest = index > 0 or c.sequence == 1
+                streams.append(_Stream(c, from_rest=from_rest))
                 continue
             lost = c.sequence - before.sequence - 1
             report.lost += lost
-            gap_s = (c.sent_ns - before.sent_ns) / NS
             if before.moving and not lost:
+                gap_s = (c.sent_ns - before.sent_ns) / NS
                 report.longest_gap_s = max(report.longest_gap_s, gap_s)
             if lost or (self._starts_anew(before, c) and not before.moving):
-                streams.append(([c], not lost))
+                streams.append(_Stream(c, from_rest=not lost))
             else:
-                streams[-1][0].append(c)
+                report.missed += self._go_on(streams[-1], before, c)
         report.streams = len(streams)
         return streams
 
@@ -209,30 +222,54 @@ class WireAuditor:
         first = self._deceleration * self._dt_s**2
         return bool((step > first + 1e-12).any())
 
-    def _judge_stream(
-        self, stream: list[WireCommand], report: WireReport, *, from_rest: bool
-    ) -> None:
-        if from_rest:
-            first = np.abs(stream[0].velocities[0])
+    def _go_on(self, stream: _Stream, before: WireCommand, c: WireCommand) -> int:
+        """Append a command, after the part of the last tail that was followed in missed ticks.
+
+        Returns:
+            The number of missed ticks: no more than the time between the messages allows.
+        """
+        q, v = before.positions[0], before.velocities[0]
+        start = c.positions[0] - c.velocities[0] * self._dt_s
+        most = round((c.sent_ns - before.sent_ns) / NS / self._dt_s) + 1
+        tail: list[tuple[Floats, Floats]] = []
+        for missed in range(most + 1):
+            if np.abs(q - start).max() < _ROUNDING:
+                for position, velocity in tail:
+                    stream.add(c.sequence, position, velocity)
+                stream.add(c.sequence, c.positions[0], c.velocities[0])
+                return missed
+            v = np.sign(v) * np.maximum(np.abs(v) - self._deceleration * self._dt_s, 0.0)
+            q = q + v * self._dt_s
+            tail.append((q, v))
+        stream.add(c.sequence, c.positions[0], c.velocities[0])
+        return 0
+
+    def _judge_stream(self, stream: _Stream, report: WireReport) -> None:
+        q, v = np.array(stream.positions), np.array(stream.velocities)
+        if stream.from_rest:
+            first = np.abs(v[0])
             if (first > self._deceleration * self._dt_s * (1.0 + _ROUNDING)).any():
                 report.violations.append(
-                    f'command {stream[0].sequence}: begins with {first.max():.3g}, not from rest'
+                    f'command {stream.sequences[0]}: begins with {first.max():.3g}, not from rest'
                 )
-        q = np.array([c.positions[0] for c in stream])
-        v = np.array([c.velocities[0] for c in stream])
         # The velocity in the first message tells where the command before it was.
         before = np.array([q[0] - 2.0 * v[0] * self._dt_s, q[0] - v[0] * self._dt_s])
         verdict: AuditReport = audit_commands(q, self._limits, self._dt_s, before=before)
         report.velocity_ratio = max(report.velocity_ratio, verdict.velocity_ratio)
         report.acceleration_ratio = max(report.acceleration_ratio, verdict.acceleration_ratio)
         if not verdict.ok:
-            report.violations.append(f'from command {stream[0].sequence} on: {verdict.first}')
+            report.violations.append(f'from command {stream.sequences[0]} on: {verdict.first}')
         said = np.abs(np.diff(q, axis=0) / self._dt_s - v[1:])
-        if said.size and said.max() > 1e-6:
+        if said.size and said.max() > _ROUNDING / self._dt_s:
             at = int(said.max(axis=1).argmax()) + 1
+            joint = int(said[at - 1].argmax())
+            near = [
+                (stream.sequences[k], round(float(q[k, joint]), 5), round(float(v[k, joint]), 5))
+                for k in range(max(at - 3, 0), min(at + 3, len(q)))
+            ]
             report.violations.append(
-                f'command {stream[at].sequence}: its velocity is not that of its positions '
-                f'(off by {said.max():.3g})'
+                f'command {stream.sequences[at]}: its velocity is not that of its positions (off '
+                f'by {said.max():.3g}); {self._joints[joint]}, number, position, velocity: {near}'
             )
 
     # What the driver makes of them ------------------------------------------------------------
@@ -258,7 +295,7 @@ class WireAuditor:
                     f'the allowed speed, {(c.sent_ns - before.sent_ns) / NS:.3f} s after the last'
                 )
 
-    def _followed(self, c: WireCommand, elapsed_s: float) -> NDArray[np.float64]:
+    def _followed(self, c: WireCommand, elapsed_s: float) -> Floats:
         """Return where a driver is on a message after a time; before its first point, on the way.
 
         Between points the path is taken as straight: its ends are exact, and the error of the

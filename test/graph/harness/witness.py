@@ -8,6 +8,7 @@ from collections.abc import Callable
 import time
 from typing import Any
 
+from rcl_interfaces.srv import SetParameters
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -28,6 +29,8 @@ from harness.wire import NS, WireAuditor
 
 #: Longest time for anything to happen on a busy machine [s].
 PATIENCE_S = 30.0
+#: After so many looks without a message nothing is waiting.
+IDLE_SPINS = 8
 
 #: Deep enough that nothing is lost while the test waits for a process.
 _DEEP = QoSProfile(
@@ -160,13 +163,15 @@ class Witness:
     def drain(self) -> None:
         """Take everything that has come already."""
         deadline = time.monotonic() + 1.0
-        last = -1
-        while time.monotonic() < deadline and last != (last := self._received()):
-            for _ in range(50):
-                self.spin(0.0)
+        idle = 0
+        while idle < IDLE_SPINS and time.monotonic() < deadline:
+            before = self._received()
+            self.spin(0.0)
+            idle = idle + 1 if self._received() == before else 0
 
     def _received(self) -> int:
-        return len(self.wire.commands) + len(self.statuses) + len(self.events)
+        lists = (self.statuses, self.events, self.chunks, self.observations, self.joint_states)
+        return len(self.wire.commands) + sum(map(len, lists))
 
     def tell(self) -> str:
         """Return what is known, for the message of a failed wait."""
@@ -183,13 +188,17 @@ class Witness:
 
     def call(self, name: str, request: Any, kind: Any = Trigger) -> Any:
         """Call a service and return its response."""
+        future = self.send(name, request, kind)
+        self.until(future.done, f'the answer of {name}')
+        return future.result()
+
+    def send(self, name: str, request: Any, kind: Any = Trigger) -> Any:
+        """Call a service and return the future of its response."""
         if name not in self._services:
             self._services[name] = self.node.create_client(kind, name)
         client = self._services[name]
         self.until(client.service_is_ready, f'the service {name}')
-        future = client.call_async(request)
-        self.until(future.done, f'the answer of {name}')
-        return future.result()
+        return client.call_async(request)
 
     def ask(self, name: str) -> Any:
         """Call one of the controller's Trigger services; it must accept."""
@@ -198,17 +207,31 @@ class Witness:
             raise AssertionError(f'{name}: {response.message}; {self.tell()}')
         return response
 
+    def now_ns(self) -> int:
+        """Return the monotonic time."""
+        return time.monotonic_ns()
+
     def set_parameters(self, node: str, values: dict[str, Any]) -> None:
         """Set parameters of a node; it must accept."""
-        from rcl_interfaces.srv import SetParameters
+        refused = self.try_parameters(node, values)
+        if refused:
+            raise AssertionError(f'{node}: {refused}')
 
+    def try_parameters(self, node: str, values: dict[str, Any]) -> str:
+        """Set parameters of a node; return why it refuses, empty if it does not."""
+        response = self._sent(self.send_parameters(node, values), node)
+        return '; '.join(each.reason for each in response.results if not each.successful)
+
+    def send_parameters(self, node: str, values: dict[str, Any]) -> Any:
+        """Send parameters to a node and return the future of its response."""
         request = SetParameters.Request(
             parameters=[Parameter(k, value=v).to_parameter_msg() for k, v in values.items()]
         )
-        response = self.call(f'{node}/set_parameters', request, SetParameters)
-        refused = [result.reason for result in response.results if not result.successful]
-        if refused:
-            raise AssertionError(f'{node}: {"; ".join(refused)}')
+        return self.send(f'{node}/set_parameters', request, SetParameters)
+
+    def _sent(self, future: Any, node: str) -> Any:
+        self.until(future.done, f'the answer of {node}')
+        return future.result()
 
     def start_episode(self, episode_id: str) -> Any:
         """Ask the recorder to begin."""
