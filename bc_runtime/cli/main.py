@@ -21,6 +21,7 @@ VERBS = {
     'inspect': 'bc_runtime.cli.inspect',
     'wrap': 'bc_runtime.cli.wrap',
     'train': 'bc_runtime.cli.train',
+    'export': 'bc_runtime.cli.export',
     'recover': 'bc_runtime.cli.recover',
 }
 

@@ -24,17 +24,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         'verified ONNX file. The same options give the same policy on the same machine.',
     )
     parser.add_argument('policy', choices=POLICIES, help='what to train')
-    parser.add_argument('--seed', type=int, default=0, help='of the training (default: 0)')
+    parser.add_argument('--seed', type=int, default=1, help='of the training (default: 1)')
     parser.add_argument(
         '--minutes',
         type=float,
-        default=5.0,
+        default=8.0,
         help='nominal minutes: a fixed number of updates each, however fast the machine is '
-        '(default: 5)',
+        '(default: 8)',
     )
     parser.add_argument('--steps', type=int, default=0, help='updates, instead of --minutes')
     parser.add_argument(
-        '--episodes', type=int, default=300, help='successful demonstrations (default: 300)'
+        '--episodes', type=int, default=398, help='successful demonstrations (default: 398)'
     )
     parser.add_argument(
         '--out', type=Path, default=Path('out/train/sim_arm_act.onnx'), help='the policy file'

@@ -22,6 +22,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+_SMALLEST_CHANGE_RAD = 0.02
+
 
 class ImageEncoder(nn.Module):  # type: ignore[misc]
     """Reduce an image to where 2 * width features are, and how strong they are.
@@ -61,8 +63,8 @@ class ImageEncoder(nn.Module):  # type: ignore[misc]
         """Return features (batch, 6 * channels) of images (batch, 3, height, width) in [-1, 1]."""
         gain_1, shift_1, gain_2, shift_2 = self.film(instruction)[:, :, None, None].chunk(4, dim=1)
         x = torch.relu(self.stem(image))
-        x = torch.relu(self.middle[0](x) * (1.0 + gain_1) + shift_1)
-        x = torch.relu(self.middle[1](x) * (1.0 + gain_2) + shift_2)
+        x = torch.relu(torch.addcmul(shift_1, self.middle[0](x), 1.0 + gain_1))
+        x = torch.relu(torch.addcmul(shift_2, self.middle[1](x), 1.0 + gain_2))
         scores = (self.maps(x) * self.sharpness).flatten(2)
         where = torch.softmax(scores, dim=-1) @ self.places
         strength = 0.1 * torch.logsumexp(scores, dim=-1)
@@ -134,7 +136,9 @@ class ChunkPolicy(nn.Module):  # type: ignore[misc]
         change = actions[..., : self.joints] - state[:, None, : self.joints]
         known = weights[..., None]
         count = known.sum(dim=0).clamp(min=1.0)
-        self.change_scale.copy_(((change**2 * known).sum(dim=0) / count).sqrt() + 1e-3)
+        spread = ((change**2 * known).sum(dim=0) / count).sqrt()
+        # A joint that the task does not use must not rule the loss.
+        self.change_scale.copy_(spread.clamp(min=_SMALLEST_CHANGE_RAD))
 
     def predict(self, state: Tensor, images: Sequence[Tensor], instruction: Tensor) -> Tensor:
         """Return raw outputs (batch, chunk_size, joints + 1).
@@ -144,11 +148,11 @@ class ChunkPolicy(nn.Module):  # type: ignore[misc]
 
         Args:
             state: (batch, joints + 1), rad and m.
-            images: Per camera (batch, height, width, 3), in [0, 255].
+            images: Per camera (batch, height, width, 3), in [-1, 1].
             instruction: (batch, instructions).
         """
         features = [
-            encoder(image.permute(0, 3, 1, 2) / 127.5 - 1.0, instruction)
+            encoder(image.permute(0, 3, 1, 2), instruction)
             for encoder, image in zip(self.encoders, images, strict=True)
         ]
         joints = (state - self.state_mean) / self.state_scale
@@ -162,7 +166,7 @@ class ChunkPolicy(nn.Module):  # type: ignore[misc]
             state: (batch, joints + 1), rad and m.
             rest: One uint8 image per camera (batch, height, width, 3), then the instruction.
         """
-        images = [image.to(self.state_mean.dtype) for image in rest[:-1]]
+        images = [image.to(self.state_mean.dtype) / 127.5 - 1.0 for image in rest[:-1]]
         raw = self.predict(state, images, rest[-1])
         arm = state[:, None, : self.joints] + raw[..., : self.joints] * self.change_scale
         gripper = torch.sigmoid(raw[..., self.joints :]) * self.gripper_max_m

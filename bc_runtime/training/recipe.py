@@ -12,7 +12,7 @@ from bc_runtime.spec.errors import ConfigError
 #: Optimiser steps of one nominal minute. A training is a number of steps, never a time budget, so
 #: that a slow or busy machine gives the same policy; this is what one core of a server of 2023
 #: does in a minute with the default network.
-STEPS_PER_MINUTE: Final = 520
+STEPS_PER_MINUTE: Final = 690
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,20 +43,20 @@ class Recipe:
 
     seed: int = 0
     first_scene: int = 100_000
-    episodes: int = 300
-    steps: int = 5 * STEPS_PER_MINUTE
-    batch: int = 128
+    episodes: int = 398
+    steps: int = 5500
+    batch: int = 64
     learning_rate: float = 2e-3
     warmup_steps: int = 100
     weight_decay: float = 1e-3
     gradient_norm: float = 1.0
-    average_decay: float = 0.995
+    average_decay: float = 0.998
     width: int = 8
     hidden: int = 384
     chunk_size: int = 12
     gripper_weight: float = 0.5
-    state_noise_rad: float = 0.01
-    state_noise_m: float = 0.002
+    state_noise_rad: float = 0.003
+    state_noise_m: float = 0.001
     brightness: float = 0.1
     colour_shift: float = 0.03
 

@@ -71,11 +71,11 @@ def train(data: DemonstrationSet, recipe: Recipe, *, say: Callable[[str], None])
     say(f'training: {len(data)} steps of {len(data.lengths)} episodes, {recipe.steps} updates')
     for step in range(1, recipe.steps + 1):
         pick = torch.from_numpy(batches.integers(0, len(data), recipe.batch))
-        seen = state[pick] + _state_noise(recipe)
+        here = state[pick] + _state_noise(recipe)
         pictures = _augment([image[pick] for image in images], recipe)
-        raw = policy.predict(seen, pictures, instruction[pick])
+        raw = policy.predict(here, pictures, instruction[pick])
         joint, gripper = chunk_loss(
-            policy, raw, state=seen, actions=actions[pick], weights=weights[pick]
+            policy, raw, state=here, actions=actions[pick], weights=weights[pick]
         )
         optimiser.zero_grad()
         (joint + recipe.gripper_weight * gripper).backward()
@@ -110,12 +110,12 @@ def _state_noise(recipe: Recipe) -> Tensor:
 
 
 def _augment(images: list[Tensor], recipe: Recipe) -> list[Tensor]:
-    """Vary brightness and colour a little, per image (batch, height, width, 3) in [0, 255]."""
+    """Bring uint8 images (batch, height, width, 3) to about [-1, 1], each a little brighter."""
     varied = []
     for image in images:
         gain = 1.0 + recipe.brightness * (2.0 * torch.rand(len(image), 1, 1, 1) - 1.0)
-        shift = 255.0 * recipe.colour_shift * (2.0 * torch.rand(len(image), 1, 1, 3) - 1.0)
-        varied.append((image.to(torch.float32) * gain + shift).clamp_(0.0, 255.0))
+        shift = recipe.colour_shift * (2.0 * torch.rand(len(image), 1, 1, 3) - 1.0)
+        varied.append(torch.addcmul(2.0 * shift - 1.0, image.to(torch.float32), gain / 127.5))
     return varied
 
 

@@ -47,7 +47,7 @@ def test_training_lowers_the_loss(data):
     recipe = Recipe(steps=60, batch=32, hidden=64, width=4, episodes=3, warmup_steps=5)
     actions, weights = (torch.from_numpy(a) for a in data.chunks(recipe.chunk_size))
     state = torch.from_numpy(data.state)
-    images = [torch.from_numpy(data.images[c]).float() for c in ('front', 'wrist')]
+    images = [torch.from_numpy(data.images[c]) / 127.5 - 1.0 for c in ('front', 'wrist')]
     words = torch.from_numpy(data.instructions())
 
     def loss(policy) -> float:
