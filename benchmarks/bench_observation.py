@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an observation costs: three cameras 640x480 to 224x224 with the joints of two arms.
 
-Times are CPU time of this process, with OpenCV on one thread. Beside each kind of picture stands
-what bare OpenCV needs for the same pixels, so that the part of the stack itself can be seen.
+Times are CPU time of this process, with OpenCV on one thread and memory kept as in the nodes.
+Beside each kind of picture stands what bare OpenCV needs for the same pixels, so that the part of
+the stack itself can be seen.
 Budgets (docs/reference/observation.md): 4 ms for the observation; a frame that no observation uses
 costs at most 5 % of its decoding.
 """
@@ -12,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+import ctypes
 from dataclasses import dataclass, replace
 import itertools
 import json
+import os
 from pathlib import Path
 import time
 from typing import Any
@@ -30,7 +33,7 @@ from bc_runtime.observation import (
     make_picture,
 )
 from bc_runtime.observation.images import opencv_version
-from bc_runtime.spec import ImageInput, PolicySpec, ResizeRule, RobotConfig
+from bc_runtime.spec import ImageInput, PolicySpec, RobotConfig
 
 BUDGET_MS = 4.0
 BUDGET_SHARE = 0.05
@@ -265,21 +268,34 @@ def bench_small(repeats: int) -> dict[str, float]:
     }
 
 
+def keep_memory() -> None:
+    """Keep freed memory in the process, as every node does at its start (glibc only)."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, 'mallopt'):
+        libc.mallopt(-3, 256 << 20)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--repeats', type=int, default=300)
     parser.add_argument('--out', type=Path, default=OUT)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
+    keep_memory()
     repeats = arguments.repeats
-    cases = [bench_case(case, repeats) for case in CASES]
     print(f'observation of 3 cameras {WIDTH}x{HEIGHT} to 224x224 and {len(JOINTS)} joints, CPU ms')
+    print(f'load average of the machine: {os.getloadavg()[0]:.1f}')
     print(f'{"":28s} {"p50":>7s} {"p99":>7s} {"min":>7s} {"OpenCV p50":>11s} {"ours":>7s}')
-    for row in cases:
+    cases = []
+    for case in CASES:
+        row = bench_case(case, repeats)
+        cases.append(row)
         ours = row['p50_ms'] - row['opencv_p50_ms']
         print(
             f'{row["name"]:28s} {row["p50_ms"]:7.2f} {row["p99_ms"]:7.2f} {row["min_ms"]:7.2f} '
-            f'{row["opencv_p50_ms"]:11.2f} {ours:7.2f}'
+            f'{row["opencv_p50_ms"]:11.2f} {ours:7.2f}',
+            flush=True,
         )
     extra = [
         bench_extra_frames(encoding, repeats, frozen=frozen)
@@ -308,7 +324,7 @@ def main() -> None:
         'opencv': opencv_version(),
         'numpy': np.__version__,
         'repeats': repeats,
-        'resize_rule': ResizeRule().mode,
+        'load_average': os.getloadavg()[0],
         'observation': cases,
         'extra_frames': extra,
         'small': small,

@@ -48,10 +48,15 @@ def make_picture(item: ImageInput, decoded: NDArray[Any]) -> NDArray[Any]:
         low + p * (high - low) / 255, computed in float64 and rounded once. Depth is not scaled.
     """
     small = resize_image(decoded, item.resize, item.height, item.width)
-    # Planes are cheapest to make while a pixel still has 8 bits.
+    scaled = item.dtype == 'float32' and small.dtype == np.uint8
     if item.layout == 'CHW' and small.ndim == 3:
-        small = np.stack(cv2.split(small))
-    if item.dtype == 'float32' and small.dtype == np.uint8:
+        # Planes are cheapest to make while a pixel still has 8 bits.
+        planes = np.empty((small.shape[2], *small.shape[:2]), dtype=item.dtype)
+        for channel, plane in enumerate(planes):
+            pixels = cv2.extractChannel(small, channel)
+            plane[...] = _scale_pixels(pixels, item.value_range) if scaled else pixels
+        small = planes
+    elif scaled:
         small = _scale_pixels(small, item.value_range)
     picture = np.ascontiguousarray(small).reshape(item.feature_shape)
     picture.flags.writeable = False
