@@ -178,10 +178,13 @@ class ControlLoop:
         """
         if missed:
             self._catch_up(missed)
-        self._missed.note(mono_ns, missed)
+        gap_s = self._watchdog.beat(mono_ns)
+        stalled = f'{gap_s:.2f} s' if self._watchdog.stood_still(gap_s) else ''
+        # A stall stops the robot by itself and says nothing about the loop's usual pace.
+        self._missed.note(mono_ns, 0 if stalled else missed)
         point = self.plan.at(ros_ns, ahead_ns=self.dt_ns)
         conditions = Conditions(
-            flags=self._flags(point, mono_ns, ros_ns),
+            flags=self._flags(point, mono_ns, ros_ns, stalled),
             at_rest=not self._limiter.seeded or self._limiter.at_rest,
             plan_ready=point is not None,
             aligned=self._approach.aligned,
@@ -208,8 +211,12 @@ class ControlLoop:
         except SafetyError as error:
             self.fail(Flag.CHECKER_VIOLATION, str(error))
 
-    def _flags(self, point: PlanPoint | None, mono_ns: int, ros_ns: int) -> dict[Flag, str]:
-        flags = dict(self._robot_says.flags(mono_ns))
+    def _flags(
+        self, point: PlanPoint | None, mono_ns: int, ros_ns: int, stalled: str
+    ) -> dict[Flag, str]:
+        # Of equally severe flags the first names the stop; a stall makes everything else old.
+        flags = {Flag.TICK_STALLED: stalled} if stalled else {}
+        flags.update(self._robot_says.flags(mono_ns))
         # A plan that nobody follows any more may grow old.
         followed = point is not None and self.state in POLICY_STATES
         age_s = point.age_s if followed and point is not None else math.nan
@@ -220,9 +227,6 @@ class ControlLoop:
             flags[Flag.ESTOP] = 'pressed'
         if point is None:
             flags[Flag.COVERAGE_HOLE] = 'no chunk covers this tick'
-        gap_s = self._watchdog.beat(mono_ns)
-        if self._watchdog.stood_still(gap_s):
-            flags[Flag.TICK_STALLED] = f'{gap_s:.2f} s'
         if self._missed.too_many:
             flags[Flag.TICKS_MISSED] = f'{self._missed.share:.0%} of the last ticks'
         self._clock.check(ros_ns, mono_ns)

@@ -37,7 +37,12 @@ from bc_runtime.safety import Event, Flag, State
 from bc_runtime.spec import BcError, PolicySpec, RobotConfig
 
 PARAMETERS = (
-    Parameter(name='robot', default='sim_arm', description='Robot YAML, or a shipped robot'),
+    Parameter(
+        name='robot',
+        default='sim_arm',
+        description='Robot YAML, or a shipped robot',
+        read_only=True,
+    ),
     Parameter(
         name='dry_run',
         default=False,

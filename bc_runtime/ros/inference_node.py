@@ -33,7 +33,12 @@ from bc_runtime.ros.runtime import run_node
 from bc_runtime.spec import BcError, PolicyError, RobotConfig
 
 PARAMETERS = (
-    Parameter(name='robot', default='sim_arm', description='Robot YAML, or a shipped robot'),
+    Parameter(
+        name='robot',
+        default='sim_arm',
+        description='Robot YAML, or a shipped robot',
+        read_only=True,
+    ),
     Parameter(
         name='model',
         default='sim_arm_act',

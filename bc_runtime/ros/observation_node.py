@@ -41,7 +41,12 @@ from bc_runtime.ros.runtime import run_node
 from bc_runtime.spec import BcError, PolicySpec, RobotConfig, StreamConfig
 
 PARAMETERS = (
-    Parameter(name='robot', default='sim_arm', description='Robot YAML, or a shipped robot'),
+    Parameter(
+        name='robot',
+        default='sim_arm',
+        description='Robot YAML, or a shipped robot',
+        read_only=True,
+    ),
     Parameter(
         name='rate_hz',
         default=0.0,

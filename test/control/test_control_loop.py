@@ -434,3 +434,14 @@ def test_a_hole_that_lasts_needs_the_operator():
     assert not rig.results[-1].accepting
     rig.policy = True
     assert rig.run(1.0).state is State.HELD
+
+
+def test_a_stall_is_named_first_and_does_not_slow_what_comes_after_it():
+    rig = Rig().auto()
+    rig.t += 5 * S
+    result = rig.loop.tick(mono_ns=rig.t, ros_ns=rig.t, missed=499)
+    assert [t.code for t in result.transitions] == ['TICK_STALLED']
+    rig.results.append(result)
+    rig.run(0.2)
+    rig.post(Event.RESUME)
+    assert rig.run(1.5).state is State.AUTO

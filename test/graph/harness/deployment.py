@@ -74,10 +74,10 @@ class DeploymentUnderTest:
                 'record_directory': str(self.bags),
             }
         )
-        self.group = ProcessGroup(
-            log_directory=folder / 'logs', environment={'ROS_DOMAIN_ID': str(domain)}
-        )
-        self._groups = [self.group]
+        self._commands = {'sim_robot': sim_command()} | {
+            node.name: command_line(node) for node in self._deployment.nodes
+        }
+        self._groups: dict[str, ProcessGroup] = {}
         self._expected_to_end: set[str] = set()
         self._suspended: set[str] = set()
         self.witness = Witness(self._deployment.robot, domain=domain, alive=self._check_alive)
@@ -87,13 +87,20 @@ class DeploymentUnderTest:
 
     def start(self) -> DeploymentUnderTest:
         """Start every process and wait until the controller is READY to start."""
-        self.group.start_command('sim_robot', sim_command())
-        self.group.start(self._deployment.nodes)
-        for pid in self.group.pids().values():
-            favour(pid)
+        for name, command in self._commands.items():
+            self._launch(name, command)
         self.witness.until(lambda: self.witness.policy is not None, 'a policy')
         self.until_startable()
         return self
+
+    def _launch(self, name: str, command: list[str]) -> None:
+        folder = self.folder / 'logs' / name
+        self._groups[name] = ProcessGroup(
+            log_directory=folder / str(len(list(folder.glob('*')))),
+            environment={'ROS_DOMAIN_ID': str(self.domain)},
+        )
+        self._groups[name].start_command(name, command)
+        favour(self._groups[name].pid(name))
 
     def until_startable(self) -> None:
         """Wait until the controller is READY and the newest observation is valid."""
@@ -106,20 +113,22 @@ class DeploymentUnderTest:
         w = self.witness
         for _ in range(ATTEMPTS):
             w.drain()
-            epoch = w.status.epoch
+            epoch, events = w.status.epoch, len(w.events)
             w.until(lambda: w.observations[-1].valid, 'a valid observation')
-            if w.call('controller/start', trigger()).success and self._moves(epoch):
+            if not w.call('controller/start', trigger()).success:
+                w.ticks(60)  # the controller looks at some things twice a second
+            elif self._moves(epoch, events):
                 return self
         raise AssertionError(f'the robot does not start to move; {w.tell()}')
 
-    def _moves(self, epoch: int) -> bool:
+    def _moves(self, epoch: int, events: int) -> bool:
         """Wait until the policy moves the robot at speed; False if it stops before."""
         w = self.witness
 
         def done() -> bool:
-            news = [e for e in w.events if e.epoch > epoch]
+            news = [e for e in w.events[events:] if e.epoch > epoch]
             stopped = any(e.state in ('HELD', 'READY') for e in news)
-            return stopped or (w.state == 'AUTO' and self.speed() > 0.3)
+            return stopped or (w.state == 'AUTO' and self.speed() > 0.4)
 
         w.until(done, 'the robot to move')
         return w.state == 'AUTO'
@@ -158,7 +167,11 @@ class DeploymentUnderTest:
         try:
             for name in tuple(self._suspended):
                 self.resume(name)
-            for group in reversed(self._groups):
+            self._groups['controller'].stop()
+            for group in self._groups.values():
+                for pid in group.pids().values():
+                    os.kill(pid, signal.SIGINT)
+            for group in self._groups.values():
                 group.stop()
         finally:
             self.witness.close()
@@ -168,34 +181,23 @@ class DeploymentUnderTest:
 
     def _check_alive(self) -> None:
         for name in (*NODES, 'sim_robot'):
-            if name not in self._expected_to_end and self._pid(name) is None:
-                raise AssertionError(f'{name} has ended: {self.group.log_tail(name)}')
-
-    def _pid(self, name: str) -> int | None:
-        """Return the process id of a node that runs."""
-        for group in reversed(self._groups):
-            pid = group.pids().get(name)
-            if pid is not None:
-                return pid
-        return None
+            group = self._groups.get(name)
+            if group is not None and name not in self._expected_to_end and not group.pids():
+                raise AssertionError(f'{name} has ended: {group.log_tail(name)}')
 
     def restart(self, name: str) -> None:
         """Start another process in the place of one that was killed."""
         self.witness.policy = None
-        command = sim_command()
-        if name != 'sim_robot':
-            node = next(node for node in self._deployment.nodes if node.name == name)
-            command = command_line(node)
-        group = ProcessGroup(
-            log_directory=self.folder / 'logs' / f'again_{len(self._groups)}',
-            environment={'ROS_DOMAIN_ID': str(self.domain)},
-        )
-        group.start_command(name, command)
-        favour(group.pid(name))
-        self._groups.append(group)
+        self._launch(name, self._commands[name])
         self._expected_to_end.discard(name)
         if name == 'inference':
             self.witness.until(lambda: self.witness.policy is not None, 'the policy')
+
+    def wait_for_end(self, name: str) -> tuple[int, int]:
+        """Wait until a node's process has ended; return its exit code and the monotonic time."""
+        ended = self._groups[name].ended
+        _, code = self.witness.until(ended, f'the end of {name}')
+        return code, time.monotonic_ns()
 
     # Disturbances -----------------------------------------------------------------------------
 
@@ -207,8 +209,7 @@ class DeploymentUnderTest:
         """Send a signal to a node; return when, on the monotonic clock [ns]."""
         if number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
             self.expect_end(name)
-        pid = self._pid(name)
-        assert pid is not None, f'{name} does not run'
+        pid = self._groups[name].pids()[name]
         at_ns = time.monotonic_ns()
         os.kill(pid, number)
         return at_ns
@@ -294,7 +295,8 @@ class DeploymentUnderTest:
 
     def log(self, name: str) -> str:
         """Return everything that a node wrote."""
-        return (self.folder / 'logs' / f'{name}.log').read_text(errors='replace')
+        files = sorted((self.folder / 'logs' / name).glob('*/*.log'))
+        return '\n'.join(file.read_text(errors='replace') for file in files)
 
 
 def favour(pid: int) -> None:

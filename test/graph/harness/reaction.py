@@ -16,6 +16,8 @@ from harness.witness import stamp_ns
 
 #: Control period [s].
 DT_S = 0.01
+#: A robot that moves no farther than this [rad or m] for this long [s] is at rest.
+_STILL, _STILL_S = 0.005, 0.3
 #: What a busy machine causes by itself: data that really came late.
 STARVATION = frozenset(
     {'CAMERA_STALE', 'JOINT_STATES_STALE', 'OBSERVATION_STALE', 'COVERAGE_HOLE', 'TICK_STALLED'}
@@ -158,6 +160,23 @@ def plan_end_ns(deployment: DeploymentUnderTest) -> int:
         if c.epoch == epoch
     ]
     return max(ends) - clock_offset_ns()
+
+
+def robot_rest_ns(deployment: DeploymentUnderTest) -> int:
+    """Return since when the robot itself has been at rest, system clock; 0 if it is not.
+
+    At rest: every joint stays within `_STILL` of where it is now, for `_STILL_S` at least.
+    """
+    samples = deployment.witness.joint_states
+    now_ns, newest = samples[-1]
+    at = dict(zip(newest.name, newest.position, strict=True))
+    since_ns = now_ns
+    for sent_ns, msg in reversed(samples):
+        off = max(abs(q - at[name]) for name, q in zip(msg.name, msg.position, strict=True))
+        if off > _STILL:
+            break
+        since_ns = sent_ns
+    return since_ns if now_ns - since_ns > _STILL_S * NS else 0
 
 
 def stands_still(deployment: DeploymentUnderTest, ticks: int) -> Any:
