@@ -23,7 +23,8 @@ class Recipe:
         seed: Of the weights, the batches and the augmentation.
         first_scene: Seed of the first demonstrated scene; the next episodes count up from it.
         episodes: Successful demonstrations to train on.
-        steps: Optimiser steps.
+        steps: Optimiser steps of a cycle.
+        cycles: Each starts from the averaged weights of the one before, at half its learning rate.
         batch: Samples per step.
         learning_rate: Peak of the schedule (linear warm-up, then half a cosine to zero).
         warmup_steps: Length of the warm-up.
@@ -45,6 +46,7 @@ class Recipe:
     first_scene: int = 100_000
     episodes: int = 398
     steps: int = 5500
+    cycles: int = 2
     batch: int = 64
     learning_rate: float = 2e-3
     warmup_steps: int = 100
@@ -61,7 +63,7 @@ class Recipe:
     colour_shift: float = 0.03
 
     def __post_init__(self) -> None:
-        for name in ('episodes', 'steps', 'batch', 'width', 'hidden', 'chunk_size'):
+        for name in ('episodes', 'steps', 'cycles', 'batch', 'width', 'hidden', 'chunk_size'):
             if getattr(self, name) < 1:
                 raise ConfigError(
                     f'expected at least 1, got {getattr(self, name)}', source='recipe', path=name

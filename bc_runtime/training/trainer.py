@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 import time
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bc_runtime.sim import task
+from bc_runtime.spec.errors import ConfigError
 from bc_runtime.training.checkpoint import make_policy
 from bc_runtime.training.demonstration_set import DemonstrationSet
 from bc_runtime.training.loss import chunk_loss
@@ -22,6 +23,7 @@ from bc_runtime.training.network import ChunkPolicy
 from bc_runtime.training.recipe import Recipe
 
 _LINES = 20
+_CYCLE_SEEDS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +57,55 @@ def train(data: DemonstrationSet, recipe: Recipe, *, say: Callable[[str], None])
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(recipe.seed)
-    batches = np.random.Generator(np.random.PCG64(recipe.seed))
+    actions, weights = (torch.from_numpy(each) for each in data.chunks(recipe.chunk_size))
+    state = torch.from_numpy(data.state)
+    policy = make_policy(recipe)
+    policy.set_statistics(state=state, actions=actions, weights=weights)
+    begin, result = time.process_time(), None
+    for cycle in range(recipe.cycles):
+        # A cycle depends on the averaged weights that it starts from and on its number alone.
+        seed = recipe.seed + cycle * _CYCLE_SEEDS
+        if cycle:
+            torch.manual_seed(seed)
+        result = run_cycle(
+            policy, data, recipe, seed=seed, rate=recipe.learning_rate * 0.5**cycle, say=say
+        )
+        policy = result.policy
+    if result is None:
+        raise ConfigError('expected at least 1', source='recipe', path='cycles')
+    return replace(result, cpu_s=time.process_time() - begin)
+
+
+def run_cycle(
+    start: ChunkPolicy,
+    data: DemonstrationSet,
+    recipe: Recipe,
+    *,
+    seed: int,
+    rate: float,
+    say: Callable[[str], None],
+) -> TrainingResult:
+    """Train for `recipe.steps` updates from a policy's weights, with a schedule of their own.
+
+    Warm restarts after Loshchilov and Hutter, 'SGDR: Stochastic Gradient Descent with Warm
+    Restarts', ICLR 2017.
+
+    Args:
+        start: Weights to start from; not changed.
+        data: Demonstrations.
+        recipe: Everything that may be chosen.
+        seed: Of the batches.
+        rate: Peak learning rate.
+        say: Takes lines of progress.
+    """
+    batches = np.random.Generator(np.random.PCG64(seed))
     actions, weights = (torch.from_numpy(each) for each in data.chunks(recipe.chunk_size))
     state = torch.from_numpy(data.state)
     images = [torch.from_numpy(data.images[camera]) for camera in task.CAMERAS]
     instruction = torch.from_numpy(data.instructions())
-    policy = make_policy(recipe).to(memory_format=torch.channels_last)
-    policy.set_statistics(state=state, actions=actions, weights=weights)
+    policy = deepcopy(start).train().to(memory_format=torch.channels_last)
     average = deepcopy(policy)
-    optimiser = torch.optim.AdamW(
-        policy.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
+    optimiser = torch.optim.AdamW(policy.parameters(), lr=rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
     begin, recent = time.process_time(), _Recent()
     say(f'training: {len(data)} steps of {len(data.lengths)} episodes, {recipe.steps} updates')
