@@ -28,6 +28,7 @@ BLOCK = re.compile(r'(<!-- table: ([\w ]+) -->\n)(.*?)(<!-- end of table -->)', 
 NODES = ('controller', 'observation', 'inference', 'recorder', 'sim_robot')
 _PARAMETER_FILES = {
     **{name: f'{name}_node.py' for name in NODES},
+    'controller': 'controller_parameters.py',
     'sim_robot': 'sim_parameters.py',
 }
 
