@@ -9,7 +9,7 @@ its own, so they cannot drift.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -215,16 +215,27 @@ def _refuse_arguments_in(params_file: Path) -> None:
         raise ConfigError(
             f'cannot be read: {error}', source=f'params_file {params_file}'
         ) from None
-    for section, values in (content or {}).items() if isinstance(content, dict) else ():
-        parameters = values.get('ros__parameters') if isinstance(values, dict) else None
-        found = [name for name in OWNED_PARAMETERS if name in (parameters or {})]
+    for section, parameters in _sections(content):
+        found = [name for name in OWNED_PARAMETERS if name in parameters]
         if found:
             raise ConfigError(
                 f'sets {available(found)}, which belongs to the launch arguments; remove it from '
                 'the file and give it as an argument',
                 source=f'params_file {params_file}',
-                path=str(section),
+                path=section,
             )
+
+
+def _sections(content: object, path: str = '') -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Yield (node, parameters) of a parameters file, however deeply namespaces are nested."""
+    if not isinstance(content, dict):
+        return
+    for key, value in content.items():
+        if key == 'ros__parameters':
+            if isinstance(value, dict):
+                yield path, value
+        else:
+            yield from _sections(value, f'{path}/{key}' if path else str(key))
 
 
 def recorded_topics(robot: RobotConfig, images: str) -> list[tuple[str, str]]:

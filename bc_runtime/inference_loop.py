@@ -23,7 +23,8 @@ from bc_runtime.execution import (
     TriggerMode,
 )
 from bc_runtime.policy import PolicyFacts, PolicySlot, Prefix, accepts_prefix
-from bc_runtime.spec import BcError
+from bc_runtime.spec import BcError, ExecutionError
+from bc_runtime.spec.errors import available
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,11 @@ class InferenceLoop:
     def __init__(self, slot: PolicySlot, trigger: TriggerOptions | None = None) -> None:
         self.slot = slot
         self._options = trigger or TriggerOptions()
+        modes = [mode.value for mode in TriggerMode]
+        if self._options.mode not in modes:
+            raise ExecutionError(
+                f'unknown trigger {self._options.mode!r}; available: {available(modes)}'
+            )
         self._trigger: InferenceTrigger | None = None
         self._generation = 0
         self._lock = threading.Lock()

@@ -143,11 +143,13 @@ class ControlLoop:
         """Take the state of the emergency stop; a press is latched until reset."""
         self._estop = pressed
 
-    def on_takeover(self, pressed: bool, *, arrival_ns: int) -> None:
+    def on_takeover(
+        self, pressed: bool, *, arrival_ns: int, reply: Reply = lambda _ok, _text: None
+    ) -> None:
         """Take the human's hold-to-run signal; it must be repeated while held."""
         event = self._human.on_takeover(pressed, arrival_ns=arrival_ns)
         if event is not None:
-            self.post(event)
+            self.post(event, reply)
 
     def on_teleop(
         self, names: Sequence[str], positions: Sequence[float], *, arrival_ns: int
@@ -183,9 +185,12 @@ class ControlLoop:
         # A stall stops the robot by itself and says nothing about the loop's usual pace.
         self._missed.note(mono_ns, 0 if stalled else missed)
         point = self.plan.at(ros_ns, ahead_ns=self.dt_ns)
+        if any(event is Event.RESET for event, _ in self._events) and self._limiter_rests():
+            # What the robot did until now is what is being forgiven.
+            self._robot_says.reset()
         conditions = Conditions(
             flags=self._flags(point, mono_ns, ros_ns, stalled),
-            at_rest=not self._limiter.seeded or self._limiter.at_rest,
+            at_rest=self._limiter_rests(),
             plan_ready=point is not None,
             aligned=self._approach.aligned,
             human_aligned=self._limiter.seeded and self._human.aligned(self._limiter.position),
@@ -236,6 +241,9 @@ class ControlLoop:
         flags.update(self._faults)
         self._faults.clear()
         return flags
+
+    def _limiter_rests(self) -> bool:
+        return not self._limiter.seeded or self._limiter.at_rest
 
     def _activate_blockers(self) -> tuple[str, ...]:
         if self._robot_says.measured is None:

@@ -14,6 +14,7 @@ from bc_runtime.execution import (
     ActionChunk,
     AddResult,
     CommittedPrefix,
+    Interpolation,
     Setpoint,
     Strategy,
     Timeline,
@@ -29,7 +30,8 @@ from bc_runtime.safety import (
     Pace,
     Verdict,
 )
-from bc_runtime.spec import PolicySpec
+from bc_runtime.spec import ExecutionError, PolicySpec
+from bc_runtime.spec.errors import available
 
 #: How long ended chunks stay known, for the prefix of real-time chunking [s].
 _RETAIN_S = 0.25
@@ -75,10 +77,17 @@ class Plan:
         self._joints = joints
         self._limits = limits
         self._options = options
+        try:
+            interpolation = Interpolation(options.interpolation)
+        except ValueError:
+            raise ExecutionError(
+                f'unknown interpolation {options.interpolation!r}; '
+                f'available: {available(kind.value for kind in Interpolation)}'
+            ) from None
         self._config = IngressConfig(in_a_row=options.rejected_limit)
         self._timeline = Timeline(
             self._strategy(steps=1),
-            interpolation=options.interpolation,
+            interpolation=interpolation,
             retain_s=_RETAIN_S,
         )
         self._ingress: ChunkIngress | None = None

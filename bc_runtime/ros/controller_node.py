@@ -59,6 +59,8 @@ class ControllerNode(DeploymentNode):
         self._remarks: list[str] = []
         self._resting = threading.Event()
         self._missed = 0
+        self._unsaid = ''
+        self._said = ''
 
     # Lifecycle --------------------------------------------------------------------------------
 
@@ -98,6 +100,7 @@ class ControllerNode(DeploymentNode):
         self._run_policy = RunPolicyServer(self, robot, self._ask, lambda: self._result)
         self._diagnostics = Diagnostics(self, self._diagnose)
         self.create_timer(COMMANDER_CHECK_S, self._look_for_commanders)
+        self.create_timer(COMMANDER_CHECK_S, self._say)
         self._loop.post(Event.CONFIGURED)
         self._thread = TickThread(
             self._tick,
@@ -221,7 +224,24 @@ class ControllerNode(DeploymentNode):
 
     def _on_takeover(self, msg: Bool) -> None:
         with self._lock:
-            self._loop.on_takeover(msg.data, arrival_ns=time.monotonic_ns())
+            self._loop.on_takeover(
+                msg.data, arrival_ns=time.monotonic_ns(), reply=self._on_takeover_answer
+            )
+
+    def _on_takeover_answer(self, accepted: bool, text: str) -> None:
+        if not accepted:
+            self._unsaid = f'takeover refused: {text}'
+
+    def _on_activation(self, accepted: bool, text: str) -> None:
+        if not accepted:
+            self._unsaid = f'not READY: {text}'
+
+    def _say(self) -> None:
+        """Say what the tick had to say; the tick itself writes no log."""
+        text, self._unsaid = self._unsaid, ''
+        if text and text != self._said:
+            self.get_logger().warning(text)
+        self._said = text or self._said
 
     def _on_teleop(self, msg: JointState) -> None:
         with self._lock:
@@ -261,7 +281,7 @@ class ControllerNode(DeploymentNode):
                     and self._loop.state is State.INACTIVE
                     and tick.index % ACTIVATE_EVERY == 0
                 ):
-                    self._loop.post(Event.ACTIVATE)
+                    self._loop.post(Event.ACTIVATE, self._on_activation)
                 result = self._loop.tick(
                     mono_ns=start_ns, ros_ns=ros_ns, missed=tick.missed - self._missed
                 )

@@ -26,6 +26,7 @@ from bc_runtime.observation import (
     FieldPath,
     Observation,
     ObservationAssembler,
+    Reason,
     ReasonCode,
     StreamKind,
     StreamRequest,
@@ -303,10 +304,16 @@ class ObservationNode(DeploymentNode):
         self._waiting_since = None
         self.get_logger().fatal(
             f'no valid observation within {timeout_s:g} s after the policy was known, so nothing '
-            f'can start: {"; ".join(str(reason) for reason in reasons)}. Correct this and start '
+            f'can start: {"; ".join(map(self._with_topic, reasons))}. Correct this and start '
             'again, or set the parameter startup_timeout_s to 0 to wait for ever'
         )
         self._fail()
+
+    def _with_topic(self, reason: Reason) -> str:
+        request = self._assembler.streams.get(reason.stream)
+        if request is None or not request.topic:
+            return str(reason)
+        return f'{reason} (topic {self.resolve_topic_name(request.topic)})'
 
     def _diagnose(self) -> tuple[bytes, str, dict[str, object]]:
         if self._assembler is None:

@@ -347,10 +347,12 @@ def _read_human(f: Fields) -> HumanConfig:
         takeover_topic=f.text('takeover_topic', ''),
         teleop_topic=f.text('teleop_topic', ''),
         teleop_type=f.text(
-            'teleop_type', 'joint_state', choices=('joint_state', 'joint_trajectory', 'twist')
+            'teleop_type', 'joint_state', choices=('joint_state',)
         ),
         heartbeat_s=f.number('heartbeat_s', 0.5, above=0.0),
     )
+    if human.takeover_topic and not human.teleop_topic:
+        raise f.fail('teleop_topic', 'a takeover_topic needs a teleop_topic to take over with')
     f.done()
     return human
 

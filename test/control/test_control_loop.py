@@ -233,6 +233,20 @@ def test_a_robot_that_does_not_follow_faults():
     assert rig.replies[-1][0] is False
 
 
+def test_a_tracking_fault_can_be_reset_and_starts_from_where_the_robot_is():
+    rig = Rig(speed=0.5).auto()
+    stuck = list(rig.position)
+    for _ in range(150):
+        rig.position = stuck
+        rig.run(0.01)
+    assert rig.results[-1].state is State.FAULT
+    rig.position = stuck
+    rig.post(Event.RESET)
+    rig.run(0.02)
+    assert rig.replies[-1] == (True, 'reset')
+    assert rig.results[-1].state is State.READY
+
+
 def test_estop_sends_nothing_and_release_alone_moves_nothing():
     rig = Rig().auto()
     rig.loop.on_estop(True)
@@ -413,6 +427,8 @@ def test_a_dry_run_does_not_expect_the_robot_to_follow():
 def test_unknown_strategy_names_the_known_ones():
     with pytest.raises(Exception, match='temporal_ensemble'):
         ControlLoop(ROBOT, ControlOptions(strategy='temporal_ensembl'))
+    with pytest.raises(Exception, match='cubic'):
+        ControlLoop(ROBOT, ControlOptions(interpolation='quadratic'))
 
 
 def test_after_a_hole_in_the_plan_chunks_are_wanted_and_bring_the_motion_back():

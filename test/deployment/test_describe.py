@@ -72,5 +72,12 @@ def test_a_parameters_file_cannot_overrule_a_launch_argument(tmp_path: Path, nam
         describe({'params_file': str(file), 'dry_run': 'true'})
 
 
+def test_nested_namespaces_are_looked_into(tmp_path: Path) -> None:
+    file = tmp_path / 'params.yaml'
+    file.write_text('left:\n  controller:\n    ros__parameters:\n      dry_run: false\n')
+    with pytest.raises(ConfigError, match='left/controller'):
+        describe({'params_file': str(file)})
+
+
 def test_every_argument_says_what_it_is() -> None:
     assert all(len(argument.description) > 10 for argument in ARGUMENTS)
