@@ -346,9 +346,7 @@ def _read_human(f: Fields) -> HumanConfig:
         estop_topic=f.text('estop_topic', 'estop'),
         takeover_topic=f.text('takeover_topic', ''),
         teleop_topic=f.text('teleop_topic', ''),
-        teleop_type=f.text(
-            'teleop_type', 'joint_state', choices=('joint_state',)
-        ),
+        teleop_type=f.text('teleop_type', 'joint_state', choices=('joint_state',)),
         heartbeat_s=f.number('heartbeat_s', 0.5, above=0.0),
     )
     if human.takeover_topic and not human.teleop_topic:
