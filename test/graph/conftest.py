@@ -97,6 +97,25 @@ def deploy(
         one.stop()
 
 
+@pytest.fixture
+def simulator(tmp_path: Path, domain: int) -> Iterator[Callable[[], None]]:
+    """Start the simulated robot alone."""
+    from harness.deployment import favour, sim_command
+
+    from bc_runtime.cli.processes import ProcessGroup
+
+    group = ProcessGroup(
+        log_directory=tmp_path / 'simulator', environment={'ROS_DOMAIN_ID': str(domain)}
+    )
+
+    def start() -> None:
+        group.start_command('sim_robot', sim_command())
+        favour(group.pid('sim_robot'))
+
+    yield start
+    group.stop()
+
+
 class _Shared:
     """The deployment that tests share; replaced when a test leaves it broken."""
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-import contextlib
 import json
 import os
 from pathlib import Path
@@ -21,7 +20,7 @@ import yaml
 from bc_msgs import srv as bc_srv
 from bc_runtime.cli.deploy import prepare
 from bc_runtime.cli.processes import ProcessGroup, command_line
-from harness.strays import wait_until_none
+from harness.strays import favour, wait_until_none
 from harness.wire import WireReport
 from harness.witness import Witness
 
@@ -297,17 +296,6 @@ class DeploymentUnderTest:
         """Return everything that a node wrote."""
         files = sorted((self.folder / 'logs' / name).glob('*/*.log'))
         return '\n'.join(file.read_text(errors='replace') for file in files)
-
-
-def favour(pid: int) -> None:
-    """Prefer a process and its session to the rest of the machine, where that is permitted.
-
-    Reaction times must not depend on what else the machine does. Linux shares its cores between
-    sessions first (sched_autogroup), so that the niceness of a process alone says nothing.
-    """
-    with contextlib.suppress(OSError):
-        Path(f'/proc/{pid}/autogroup').write_text('-20')
-        os.setpriority(os.PRIO_PROCESS, pid, -10)
 
 
 def sim_command() -> list[str]:

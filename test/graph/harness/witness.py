@@ -28,7 +28,7 @@ from bc_runtime.spec import RobotConfig
 from harness.wire import NS, WireAuditor
 
 #: Longest time for anything to happen on a busy machine [s].
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 #: After so many looks without a message nothing is waiting.
 IDLE_SPINS = 8
 

@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command `bc` as a process, as a user starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+
+from harness.strays import favour, processes_in
+
+#: Longest time that a command may take to end by itself [s].
+TIMEOUT_S = 60.0
+#: How often to look for new nodes [s].
+LOOK_PERIOD_S = 0.3
+
+
+class BcCommand:
+    """One running `bc <arguments>` in a ROS domain, its output in files.
+
+    Args:
+        folder: For the output; also the working directory.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, folder: Path, domain: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.domain = domain
+        self._out, self._err = folder / 'stdout.txt', folder / 'stderr.txt'
+        with self._out.open('wb') as out, self._err.open('wb') as err:
+            self._popen = subprocess.Popen(
+                [sys.executable, '-m', 'bc_runtime.cli.main', *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=folder,
+                env={**os.environ, 'ROS_DOMAIN_ID': str(domain)},
+                start_new_session=True,
+            )
+        favour(self._popen.pid)
+        self._favoured: set[int] = set()
+        self._looked_s = 0.0
+
+    @property
+    def stdout(self) -> str:
+        """What it wrote so far."""
+        return self._out.read_text(errors='replace')
+
+    @property
+    def stderr(self) -> str:
+        """What it and its nodes wrote so far."""
+        return self._err.read_text(errors='replace')
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._popen.poll() is None
+
+    def check_alive(self) -> None:
+        """Raise if it has ended."""
+        self.attend()
+        if not self.running:
+            raise AssertionError(f'bc has ended with {self._popen.returncode}: {self.stderr}')
+
+    def attend(self) -> bool:
+        """Favour the nodes that it has started meanwhile; return whether it runs."""
+        now = time.monotonic()
+        if now - self._looked_s > LOOK_PERIOD_S:
+            self._looked_s = now
+            for pid in set(self.nodes().values()) - self._favoured:
+                favour(pid)
+                self._favoured.add(pid)
+        return self.running
+
+    def nodes(self) -> dict[str, int]:
+        """Return node name -> process id of the nodes of its domain, the simulator left out."""
+        return {
+            command.partition('__node:=')[2].split()[0]: pid
+            for pid, command in processes_in(self.domain).items()
+            if '__node:=' in command
+        }
+
+    def signal(self, number: signal.Signals) -> int:
+        """Send a signal; return when, on the monotonic clock [ns]."""
+        at_ns = time.monotonic_ns()
+        self._popen.send_signal(number)
+        return at_ns
+
+    def wait(self, timeout_s: float = TIMEOUT_S) -> int:
+        """Wait for its end and return the exit code."""
+        return self._popen.wait(timeout=timeout_s)
+
+    def close(self) -> None:
+        """End it, however."""
+        if self.running:
+            self._popen.terminate()
+            try:
+                self._popen.wait(timeout=10.0)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
+                self._popen.wait()
