@@ -101,10 +101,10 @@ def test_row_28_controller_dies_in_motion(moving, faults):
     w = moving.witness
     at_ns = moving.kill('controller')
     w.drain()
-    w.until(lambda: robot_rest_ns(moving), 'the robot to come to rest')
+    w.until(lambda: robot_rest_ns(w), 'the robot to come to rest')
     last = w.wire.commands[-1]
     assert last.moving, 'the robot did not move, so nothing was tested'
-    rest_s = (robot_rest_ns(moving) - clock_offset_ns() - at_ns) / NS
+    rest_s = (robot_rest_ns(w) - clock_offset_ns() - at_ns) / NS
     position = dict(zip(w.joint_states[-1][1].name, w.joint_states[-1][1].position, strict=True))
     off = max(abs(position[n] - q) for n, q in zip(last.names, last.rest, strict=True))
     assert off < 0.05, f'the robot rests {off:.3f} rad from the end of the tail'
@@ -156,7 +156,7 @@ def test_row_39_two_signals_in_motion(moving, faults):
     at_ns = moving.signal('controller', signal.SIGINT)
     moving.signal('controller', signal.SIGINT)
     code, ended_ns = moving.wait_for_end('controller')
-    w.until(lambda: robot_rest_ns(moving), 'the robot to come to rest')
+    w.until(lambda: robot_rest_ns(w), 'the robot to come to rest')
     report = moving.audit()
     moving.restart('controller')
     w.until(lambda: w.state == 'READY', 'the new controller')

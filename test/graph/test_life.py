@@ -1,8 +1,26 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Normal life: start, move, stop; and every way of ending."""
+"""Normal life: start, move, stop; and every way in which a user or a crash ends a deployment."""
 
 from __future__ import annotations
+
+import os
+import signal
+import time
+
+from harness.command import BcCommand
+from harness.reaction import clock_offset_ns, robot_rest_ns
+from harness.strays import wait_until_none
+from harness.wire import NS
+from harness.witness import Witness
+import pytest
+from std_srvs.srv import Trigger
+
+from bc_runtime.recording.reader import BagReader
+from bc_runtime.spec import RobotConfig
+
+#: The launcher gives the controller 1.2 s to brake and the others 0.7 s after that.
+END_S = 2.0
 
 
 def test_start_align_auto_stop(live):
@@ -24,3 +42,155 @@ def test_start_align_auto_stop(live):
     report = live.audit()
     assert report.commands > 100
     assert not w.wire.commands[-1].moving
+
+
+@pytest.fixture
+def deployed(tmp_path, gentle, orbit, domain, simulator):
+    """Run `bc deploy` until its policy moves the robot."""
+    simulator()
+    command = BcCommand(
+        ['deploy', '--model', str(orbit), '--robot', str(gentle), '--record', 'none'],
+        folder=tmp_path / 'deploy',
+        domain=domain,
+    )
+    witness = Witness(RobotConfig.from_file(gentle), domain=domain, alive=command.check_alive)
+    try:
+        start(witness)
+        yield command, witness
+    finally:
+        command.close()
+        witness.close()
+
+
+def start(w):
+    """Start the policy, and again where a busy machine stopped it, until the robot moves."""
+    w.until(lambda: w.state == 'READY', 'READY')
+    deadline = time.monotonic() + 40.0
+    while time.monotonic() < deadline:
+        w.until(lambda: w.observations and w.observations[-1].valid, 'an observation')
+        w.call('controller/start', Trigger.Request())
+        w.until(lambda: w.state in ('AUTO', 'HELD', 'READY'), 'AUTO')
+        try:
+            w.until(lambda: w.state == 'AUTO' and speed(w) > 0.4, 'motion', timeout_s=5.0)
+            return
+        except AssertionError:
+            continue
+    raise AssertionError(f'the robot does not start to move; {w.tell()}')
+
+
+def speed(w):
+    return float(abs(w.wire.commands[-1].velocities[0]).max()) if w.wire.commands else 0.0
+
+
+def check_rest(w):
+    """The robot has braked inside its limits, and its last command is at rest."""
+    w.drain()
+    report = w.wire.report()
+    assert report.violations == []
+    assert not w.wire.commands[-1].moving
+    w.until(lambda: robot_rest_ns(w), 'the robot itself to rest')
+
+
+def until_ended(command, w, timeout_s=15.0):
+    """Watch the wire until `bc` has ended; return when, monotonic."""
+    w.watch_alone()
+    w.until(lambda: not command.running, 'the end of bc', timeout_s=timeout_s)
+    return time.monotonic_ns()
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_row_38_signal_to_deploy(deployed, faults, domain, number):
+    command, w = deployed
+    at_ns = command.signal(number)
+    ended_ns = until_ended(command, w)
+    assert command.wait() == 0
+    check_rest(w)
+    assert 'Traceback' not in command.stderr
+    assert wait_until_none(domain, timeout_s=0.0, ignore='sim_node') == {}
+    assert (ended_ns - at_ns) / NS < END_S
+    rest_s = (w.wire.commands[-1].sent_ns - clock_offset_ns() - at_ns) / NS
+    faults.add(
+        38,
+        f'{number.name} to bc deploy',
+        measured=f'at rest after {rest_s:.2f} s, exit code 0 {(ended_ns - at_ns) / NS:.2f} s',
+        measured_s=rest_s,
+        state='FINALIZING',
+        report=w.wire.report(),
+    )
+
+
+def test_row_39_two_interrupts_to_deploy(deployed, domain):
+    command, w = deployed
+    command.signal(signal.SIGINT)
+    w.ticks(1)
+    command.signal(signal.SIGINT)
+    until_ended(command, w)
+    assert command.wait() == 0
+    check_rest(w)
+    assert 'Traceback' not in command.stderr
+    assert wait_until_none(domain, timeout_s=0.0, ignore='sim_node') == {}
+
+
+def test_killed_launcher_leaves_no_node(deployed, domain):
+    command, w = deployed
+    command.signal(signal.SIGKILL)
+    until_ended(command, w)
+    assert wait_until_none(domain, timeout_s=5.0, ignore='sim_node') == {}
+    check_rest(w)
+    assert 'Traceback' not in command.stderr
+
+
+@pytest.mark.parametrize('name', ['inference', 'controller'])
+def test_a_node_that_dies_ends_the_deployment(deployed, domain, name):
+    """The supervisor of bc deploy restarts nothing: it brings the robot to rest and says why."""
+    command, w = deployed
+    os.kill(command.nodes()[name], signal.SIGKILL)
+    until_ended(command, w)
+    assert command.wait() != 0
+    assert f'{name} has ended with code -9; stopping the others' in command.stderr
+    assert 'Traceback' not in command.stderr
+    assert wait_until_none(domain, timeout_s=0.0, ignore='sim_node') == {}
+    if name == 'controller':
+        w.until(lambda: robot_rest_ns(w), 'the robot itself to rest')
+        assert w.wire.report().violations == []
+    else:
+        check_rest(w)
+
+
+def test_interrupted_demo_leaves_a_readable_bag(tmp_path, gentle, orbit, domain):
+    out = tmp_path / 'demo'
+    command = BcCommand(
+        [
+            'demo', '--model', str(orbit), '--robot', str(gentle), '--episodes', '2', '--headless',
+            '--out', str(out),
+        ],
+        folder=tmp_path,
+        domain=domain,
+    )  # fmt: skip
+    w = Witness(RobotConfig.from_file(gentle), domain=domain, alive=command.check_alive)
+    try:
+        w.until(lambda: w.state == 'AUTO' and speed(w) > 0.4, 'motion')
+        at_ns = command.signal(signal.SIGINT)
+        ended_ns = until_ended(command, w)
+        assert command.wait() == 130
+        w.drain()
+        assert w.wire.report().violations == []
+        assert not w.wire.commands[-1].moving
+        logs = ''.join(file.read_text(errors='replace') for file in (out / 'logs').iterdir())
+        assert 'Traceback' not in logs + command.stderr
+        assert 'interrupted; the robot was stopped' in command.stderr
+    finally:
+        command.close()
+        w.close()
+    assert wait_until_none(domain, timeout_s=0.0) == {}
+    assert (ended_ns - at_ns) / NS < END_S
+    (bag,) = (out / 'bags').iterdir()
+    with BagReader(bag) as reader:
+        assert reader.labels.termination == 'the deployment was stopped'
+        counts = {name: topic.message_count for name, topic in reader.topics.items()}
+        commands = [m.decode() for m in reader.messages(['/joint_trajectory'])]
+    assert counts['/controller/status'] > 50
+    assert counts['/front/image_raw/compressed'] > 5
+    assert counts['/episode'] > 0
+    # The bag shows the robot coming to rest.
+    assert not any(commands[-1].points[0].velocities)

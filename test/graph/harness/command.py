@@ -71,7 +71,7 @@ class BcCommand:
         now = time.monotonic()
         if now - self._looked_s > LOOK_PERIOD_S:
             self._looked_s = now
-            for pid in set(self.nodes().values()) - self._favoured:
+            for pid in processes_in(self.domain).keys() - self._favoured:
                 favour(pid)
                 self._favoured.add(pid)
         return self.running

@@ -120,6 +120,11 @@ class DeploymentUnderTest:
                 return self
         raise AssertionError(f'the robot does not start to move; {w.tell()}')
 
+    def auto_again(self) -> None:
+        """Resume where a busy machine has stopped the robot."""
+        if self.witness.state != 'AUTO':
+            self.auto()
+
     def _moves(self, epoch: int, events: int) -> bool:
         """Wait until the policy moves the robot at speed; False if it stops before."""
         w = self.witness

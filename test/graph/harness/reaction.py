@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.deployment import ATTEMPTS, DeploymentUnderTest
 from harness.wire import NS
-from harness.witness import stamp_ns
+from harness.witness import Witness, stamp_ns
 
 #: Control period [s].
 DT_S = 0.01
@@ -162,12 +162,12 @@ def plan_end_ns(deployment: DeploymentUnderTest) -> int:
     return max(ends) - clock_offset_ns()
 
 
-def robot_rest_ns(deployment: DeploymentUnderTest) -> int:
+def robot_rest_ns(witness: Witness) -> int:
     """Return since when the robot itself has been at rest, system clock; 0 if it is not.
 
     At rest: every joint stays within `_STILL` of where it is now, for `_STILL_S` at least.
     """
-    samples = deployment.witness.joint_states
+    samples = witness.joint_states
     now_ns, newest = samples[-1]
     at = dict(zip(newest.name, newest.position, strict=True))
     since_ns = now_ns

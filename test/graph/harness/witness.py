@@ -96,6 +96,10 @@ class Witness:
         self.node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 
+    def watch_alone(self) -> None:
+        """From now on the processes may end."""
+        self._alive = lambda: None
+
     # What comes in ----------------------------------------------------------------------------
 
     def _on_command(self, msg: Any, info: Any) -> None:
@@ -206,6 +210,11 @@ class Witness:
         if not response.success:
             raise AssertionError(f'{name}: {response.message}; {self.tell()}')
         return response
+
+    @property
+    def offset_ns(self) -> int:
+        """System clock - monotonic clock."""
+        return time.time_ns() - time.monotonic_ns()
 
     def now_ns(self) -> int:
         """Return the monotonic time."""
