@@ -18,6 +18,7 @@ from bc_runtime.cli.deploy import prepare
 from bc_runtime.cli.live_line import LiveLine
 from bc_runtime.cli.memory import MemoryWatch
 from bc_runtime.cli.processes import ProcessGroup
+from bc_runtime.resources import share_directory
 from bc_runtime.spec.errors import BcError
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         choices=('compressed', 'raw'),
         help='camera pictures in the bags: JPEG, or exactly what the policy saw (55 MB/s)',
     )
-    parser.add_argument('--params-file', default='', help='node parameters (YAML)')
+    parser.add_argument(
+        '--params-file', default='', help='node parameters (YAML); default: config/demo.yaml'
+    )
     parser.add_argument('--json', action='store_true', help='print the summary as JSON')
     parser.add_argument('--no-report', action='store_true', help='skip report.html and the GIF')
     parser.add_argument(
@@ -80,7 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         {
             'model': arguments.model,
             'robot': arguments.robot,
-            'params_file': arguments.params_file,
+            'params_file': arguments.params_file
+            or str(share_directory() / 'config' / 'demo.yaml'),
             'record': arguments.record,
             'record_directory': str(bags.resolve()),
         }

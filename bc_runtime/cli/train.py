@@ -34,6 +34,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument('--steps', type=int, default=0, help='updates, instead of --minutes')
     parser.add_argument(
+        '--cycles', type=int, default=1, help='trainings one after the other (default: 1)'
+    )
+    parser.add_argument(
         '--episodes', type=int, default=398, help='successful demonstrations (default: 398)'
     )
     parser.add_argument(
@@ -64,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
     if args.evaluate < 0 or args.steps < 0:
         raise ConfigError('--steps and --evaluate must be zero or more')
     recipe = Recipe(
-        seed=args.seed, episodes=args.episodes, steps=args.steps or steps_of(args.minutes)
+        seed=args.seed,
+        episodes=args.episodes,
+        steps=args.steps or steps_of(args.minutes),
+        cycles=args.cycles,
     )
     length = f'--steps {args.steps}' if args.steps else f'--minutes {args.minutes:g}'
     train_policy(

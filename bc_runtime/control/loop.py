@@ -362,8 +362,9 @@ class ControlLoop:
         latency_s, deviation = math.nan, 0.0
         if following and point is not None and command is not None:
             if point.sequence > self._newest_used:
+                # The first chunk has waited for ALIGN; that is no latency.
+                latency_s = point.age_s if self._newest_used else math.nan
                 self._newest_used = point.sequence
-                latency_s = point.age_s
             pairs = zip(point.position, command.position, strict=True)
             deviation = max(abs(wanted - sent) for wanted, sent in pairs)
         return TickResult(

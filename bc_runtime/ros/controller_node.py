@@ -123,8 +123,10 @@ class ControllerNode(DeploymentNode):
         if strategy == 'temporal_ensemble':
             options['coeff'] = self.get_parameter('temporal_ensemble_coeff').value
         steps = self.get_parameter('n_action_steps').value
-        if strategy == 'receding_horizon' and steps:
-            options['n_action_steps'] = steps
+        if strategy == 'receding_horizon':
+            options['overrun_steps'] = self.get_parameter('overrun_steps').value
+            if steps:
+                options['n_action_steps'] = steps
         return ControlOptions(
             strategy=strategy,
             strategy_options=options,

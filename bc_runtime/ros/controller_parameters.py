@@ -43,6 +43,14 @@ PARAMETERS = (
         read_only=True,
     ),
     Parameter(
+        name='overrun_steps',
+        default=0,
+        description='receding_horizon: further steps to execute while the next chunk is late',
+        minimum=0,
+        maximum=10000,
+        read_only=True,
+    ),
+    Parameter(
         name='interpolation',
         default='linear',
         description='Between the actions of a chunk: hold, linear or cubic',

@@ -46,7 +46,7 @@ class Recipe:
     first_scene: int = 100_000
     episodes: int = 398
     steps: int = 5500
-    cycles: int = 2
+    cycles: int = 1
     batch: int = 64
     learning_rate: float = 2e-3
     warmup_steps: int = 100
