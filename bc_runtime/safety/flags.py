@@ -178,7 +178,7 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
         Flag.JOINT_MISSING: _robot_hold(
             'a joint of the robot YAML is missing in the joint states: check the driver'
         ),
-        Flag.TRACKING_WARN: _slow('the robot follows its command with a large error'),
+        Flag.TRACKING_WARN: _warn('the robot follows its command with a large error'),
         Flag.TRACKING_ERROR: _fault(
             'the robot does not follow its command: look for a blocked joint, then reset',
             reseed=True,
