@@ -186,8 +186,8 @@ class ControlLoop:
         self._missed.note(mono_ns, 0 if stalled else missed)
         point = self.plan.at(ros_ns, ahead_ns=self.dt_ns)
         if any(event is Event.RESET for event, _ in self._events) and self._limiter_rests():
-            # What the robot did until now is what is being forgiven.
             self._robot_says.reset()
+            self.plan.forgive()
         conditions = Conditions(
             flags=self._flags(point, mono_ns, ros_ns, stalled),
             at_rest=self._limiter_rests(),
@@ -272,7 +272,8 @@ class ControlLoop:
                     self.plan.clear(transition.epoch, now_ns=ros_ns)
                     self._newest_used = 0
                 elif action is Action.SEED_MEASURED and self._robot_says.measured is not None:
-                    self._seed(self._robot_says.measured)
+                    # While commands are being sent a seed is a jump: not for a hair's breadth.
+                    self._reseed_if_moved(always=self._sent is None)
             if transition.previous is transition.state:
                 continue
             self._approach.reset()
@@ -285,12 +286,14 @@ class ControlLoop:
             elif transition.previous is State.HUMAN:
                 self._human.release()
 
-    def _reseed_if_moved(self) -> None:
+    def _reseed_if_moved(self, *, always: bool = False) -> None:
         """Begin from the measurement if the robot is elsewhere than it was last told to be."""
         measured = self._robot_says.measured
         if measured is None:
             return
-        if self._robot_says.distance(self._limiter.position) > self.options.reseed_distance:
+        if always or (
+            self._robot_says.distance(self._limiter.position) > self.options.reseed_distance
+        ):
             self._seed(measured)
 
     def _seed(self, positions: tuple[float, ...]) -> None:

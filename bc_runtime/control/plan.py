@@ -169,6 +169,11 @@ class Plan:
             self._ingress.malformed(text, now_ns)
         self._reject(text)
 
+    def forgive(self) -> None:
+        """The operator has reset."""
+        if self._ingress is not None:
+            self._ingress.forgive()
+
     def flags(self, now_ns: int) -> Mapping[Flag, str]:
         """Return what the gate has to say (ROS time)."""
         return {} if self._ingress is None else self._ingress.flags(now_ns)

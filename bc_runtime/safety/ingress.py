@@ -105,6 +105,11 @@ class ChunkIngress:
         self._in_a_row = 0
         self._malformed_in_a_row = 0
 
+    def forgive(self) -> None:
+        """The operator has reset: what was wrong until now raises no flag any more."""
+        self._flags = {}
+        self._in_a_row = self._malformed_in_a_row = 0
+
     def check(self, chunk: ChunkLike, context: IngressContext) -> IngressResult:
         """Judge a chunk; an accepted one becomes the one that the next must not be older than."""
         findings: list[Finding] = []

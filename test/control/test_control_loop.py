@@ -247,6 +247,18 @@ def test_a_tracking_fault_can_be_reset_and_starts_from_where_the_robot_is():
     assert rig.results[-1].state is State.READY
 
 
+def test_malformed_chunks_can_be_reset_at_once():
+    rig = Rig().auto()
+    rig.policy = False
+    for _ in range(3):
+        rig.loop.on_chunk(rig.chunk(values=np.zeros((5, 2), np.float32)))
+    rig.run(0.3)
+    assert rig.results[-1].state is State.FAULT
+    rig.post(Event.RESET)
+    rig.run(0.02)
+    assert rig.replies[-1] == (True, 'reset')
+
+
 def test_estop_sends_nothing_and_release_alone_moves_nothing():
     rig = Rig().auto()
     rig.loop.on_estop(True)
