@@ -10,7 +10,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help env build demo test test-train lint format bench train shell clean distclean
+.PHONY: help env build demo test faults test-train lint format bench train shell clean distclean
 
 ARGS ?=
 PYTHON ?= python3
@@ -31,7 +31,11 @@ demo: ## Run a trained policy on the simulated robot; results in out/demo/
 
 test: ## Run all tests, with lint and type checks
 	@scripts/build runtime demo dev
-	@BC_REQUIRE_ROS=1 scripts/run python -m pytest $(ARGS)
+	@BC_REQUIRE_ROS=1 scripts/run python -m pytest -m 'not faults' $(ARGS)
+
+faults: ## Inject every fault of the matrix into running nodes; a quiet machine is needed
+	@scripts/build runtime demo dev
+	@BC_REQUIRE_ROS=1 scripts/run python -m pytest test/graph $(ARGS)
 
 test-train: ## Run the tests of training and export, which need torch
 	@scripts/build runtime demo

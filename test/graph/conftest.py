@@ -35,11 +35,19 @@ def _allocate_domain() -> tuple[int, int]:
     return module.allocate_domain()
 
 
+#: Rows of the fault matrix that `make test` runs; `make faults` runs all of them.
+FAST_ROWS = ('row_01_', 'row_12_', 'row_22_', 'row_24_chunks', 'row_28_', 'row_34_', 'row_39_')
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here runs real processes."""
+    """Everything here runs real processes; most rows take their time, or a quiet machine."""
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.ros)
+        if item.path.name.startswith('test_faults_') and not any(
+            f'test_{row}' in item.name for row in FAST_ROWS
+        ):
+            item.add_marker(pytest.mark.faults)
 
 
 @pytest.fixture
