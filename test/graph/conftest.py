@@ -96,9 +96,9 @@ def deploy(
 
     def make(**options: Any) -> DeploymentUnderTest:
         fields = {'robot': gentle, 'model': orbit, **options}
-        one = DeploymentUnderTest(tmp_path / 'deployment', domain=domain, **fields)
+        one = DeploymentUnderTest(tmp_path / 'deployment', domain=domain, **fields).start()
         started.append(one)
-        return one.start()
+        return one
 
     yield make
     for one in started:

@@ -225,6 +225,30 @@ def test_row_17_inference_hangs(moving, faults):
 
 
 @undisturbed
+def test_row_18_policy_raises(moving, faults):
+    w = moving.witness
+    events = len(w.events)
+    at_ns = moving.say(policies.RAISE)
+    flags = faults.flags(18)
+    reaction = stop_after(moving, at_ns, events=events, flags=flags, then=('HELD', 'ALIGN'))
+    w.until_state('HELD')
+    moving.say(policies.SCENES[0])
+    state = stands_still(moving, 50).state
+    assert 'CPUExecutionProvider failed' in moving.log('inference')
+    moving.auto()
+    faults.add(
+        18,
+        'ONNX Runtime raises in every inference, later in none; resume',
+        measured=str(reaction),
+        measured_s=reaction.detect_s,
+        bound_s=HORIZON_S + DT_S,
+        code=reaction.code,
+        state=state,
+        report=moving.audit(),
+    )
+
+
+@undisturbed
 def test_row_20_hot_swap_to_another_shape_is_refused(moving, faults, tmp_path):
     w = moving.witness
     other = policies.orbit(

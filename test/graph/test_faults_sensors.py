@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 from harness.reaction import (
     goes_on,
     last_joint_state_ns,
@@ -13,6 +15,9 @@ from harness.reaction import (
     undisturbed,
 )
 import pytest
+from sensor_msgs.msg import Image
+
+from bc_runtime.ros import qos
 
 BOTH = ['front', 'wrist']
 
@@ -57,6 +62,38 @@ def test_row_02_camera_freezes(moving, faults):
         state=moving.witness.state,
         report=moving.audit(),
     )
+
+
+@undisturbed
+def test_row_03_camera_stamps_stand_still(moving, faults):
+    w = moving.witness
+    pictures = []
+    listener = w.node.create_subscription(Image, 'front/image_raw', pictures.append, qos.SENSOR)
+    speaker = w.node.create_publisher(Image, 'front/image_raw', qos.SENSOR)
+    w.until(lambda: pictures, 'a picture')
+    w.node.destroy_subscription(listener)
+    frozen = pictures[-1]
+    events = len(w.events)
+    at_ns = moving.fault(camera='stop', cameras=['front'])
+    # From here on the witness is the camera: new pixels under one stamp.
+    timer = w.node.create_timer(1 / 30, lambda: _flicker_and_publish(frozen, speaker))
+    reaction = stop_after(moving, at_ns, events=events, flags=faults.flags(3))
+    w.node.destroy_timer(timer)
+    w.node.destroy_publisher(speaker)
+    faults.add(
+        3,
+        'pictures change under one stamp that stands still',
+        measured=str(reaction),
+        measured_s=reaction.detect_s,
+        code=reaction.code,
+        state=w.state,
+        report=moving.audit(),
+    )
+
+
+def _flicker_and_publish(picture, speaker):
+    picture.data[::997] = array('B', [255 - value for value in picture.data[::997]])
+    speaker.publish(picture)
 
 
 @undisturbed

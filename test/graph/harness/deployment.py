@@ -20,7 +20,7 @@ import yaml
 from bc_msgs import srv as bc_srv
 from bc_runtime.cli.deploy import prepare
 from bc_runtime.cli.processes import ProcessGroup, command_line
-from harness.strays import favour, wait_until_none
+from harness.strays import favour, is_suspended, wait_until_none
 from harness.wire import WireReport
 from harness.witness import Witness
 
@@ -80,16 +80,21 @@ class DeploymentUnderTest:
         self._expected_to_end: set[str] = set()
         self._suspended: set[str] = set()
         self.witness = Witness(self._deployment.robot, domain=domain, alive=self._check_alive)
+        self.joints = self._deployment.robot.command.joints
         self._audited = 0
 
     # Life -------------------------------------------------------------------------------------
 
     def start(self) -> DeploymentUnderTest:
         """Start every process and wait until the controller is READY to start."""
-        for name, command in self._commands.items():
-            self._launch(name, command)
-        self.witness.until(lambda: self.witness.policy is not None, 'a policy')
-        self.until_startable()
+        try:
+            for name, command in self._commands.items():
+                self._launch(name, command)
+            self.witness.until(lambda: self.witness.policy is not None, 'a policy')
+            self.until_startable()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def _launch(self, name: str, command: list[str]) -> None:
@@ -171,7 +176,8 @@ class DeploymentUnderTest:
         try:
             for name in tuple(self._suspended):
                 self.resume(name)
-            self._groups['controller'].stop()
+            if 'controller' in self._groups:
+                self._groups['controller'].stop()
             for group in self._groups.values():
                 for pid in group.pids().values():
                     os.kill(pid, signal.SIGINT)
@@ -186,8 +192,12 @@ class DeploymentUnderTest:
     def _check_alive(self) -> None:
         for name in (*NODES, 'sim_robot'):
             group = self._groups.get(name)
-            if group is not None and name not in self._expected_to_end and not group.pids():
+            if group is None or name in self._expected_to_end:
+                continue
+            if not group.pids():
                 raise AssertionError(f'{name} has ended: {group.log_tail(name)}')
+            if name not in self._suspended and is_suspended(group.pid(name)):
+                raise AssertionError(f'{name} was suspended by somebody else')
 
     def restart(self, name: str) -> None:
         """Start another process in the place of one that was killed."""

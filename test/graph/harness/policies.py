@@ -5,8 +5,8 @@
 joint_1 and joint_6 run round a circle in their plane: from any state the chunk goes on along the
 circle, so the motion needs no memory and never ends. The other joints hold a pose. Words in the
 instruction choose what goes wrong, as the scripted hardware of ros2_control does with magic
-values: nothing, NaN, a jump of ten radians, a rush beyond all limits, or an inference that takes
-long.
+values: nothing, NaN, a jump of ten radians, a rush beyond all limits, an exception, or an
+inference that takes long.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ SCENES = tuple(f'put the {colour} cube in the tray' for colour in ('red', 'green
 SAY_NAN = 'say NaN'
 JUMP = 'jump'
 RUSH = 'rush'
+RAISE = 'raise'
 THINK_LONG = 'think long'
-INSTRUCTIONS = (*SCENES, SAY_NAN, JUMP, RUSH, THINK_LONG)
+INSTRUCTIONS = (*SCENES, SAY_NAN, JUMP, RUSH, RAISE, THINK_LONG)
 
-_WORDS = {'nan': SAY_NAN, 'jump': JUMP, 'rush': RUSH, 'long': THINK_LONG}
+_WORDS = {'nan': SAY_NAN, 'jump': JUMP, 'rush': RUSH, 'raise': RAISE, 'long': THINK_LONG}
 
 JUMP_RAD = 10.0
 #: joint_6 at step k of a rush is k² times this ahead [rad]: at the end ten times too fast.
@@ -151,6 +152,7 @@ def _model(loops: int) -> Any:
         'one': np.array([1.0], np.float32),
         'nan': np.array([np.nan], np.float32),
         'picture': picture,
+        'zero': np.array([0.0], np.float32),
         'half': np.array([0.5], np.float32),
         'axis_1': np.array([1], np.int64),
         'scalar': np.array([], np.int64),
@@ -176,6 +178,10 @@ def _model(loops: int) -> Any:
         *_chosen('nan'),
         *_chosen('jump'),
         *_chosen('rush'),
+        *_chosen('raise'),
+        # Element 1 of a tensor with one element: ONNX Runtime raises while it runs.
+        node('Cast', ['raise_share'], ['raise_index'], to=TensorProto.INT64),
+        node('Gather', ['zero', 'raise_index'], ['harmless'], axis=0),
         *_chosen('long'),
         node('Mul', ['jump', 'jump_share'], ['jumped']),
         # A rush starts from the state of joint_6, wherever that is, instead of the circle.
@@ -199,7 +205,7 @@ def _model(loops: int) -> Any:
         ),
         node(
             'Sum',
-            ['pose_chunk', 'circle_kept', 'jumped', 'rushed', 'extra', 'thought'],
+            ['pose_chunk', 'circle_kept', 'jumped', 'rushed', 'extra', 'harmless', 'thought'],
             ['action'],
         ),
     ]

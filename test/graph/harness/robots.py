@@ -31,6 +31,11 @@ def gentle() -> dict[str, Any]:
         joint['acceleration'] = 1.5 if gripper else 3.0
     for camera in robot['cameras'].values():
         camera['frozen_s'] = 0.4
+    robot['human'] |= {
+        'takeover_topic': 'takeover',
+        'teleop_topic': 'teleop',
+        'heartbeat_s': 0.2,
+    }
     robot['tolerances'] = {
         'tracking': 0.25,
         'tracking_s': 0.2,

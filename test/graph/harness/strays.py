@@ -18,12 +18,24 @@ def processes_in(domain: int) -> dict[int, str]:
         try:
             variables = (folder / 'environ').read_bytes().split(b'\0')
             command = (folder / 'cmdline').read_bytes().replace(b'\0', b' ').decode()
-            state = (folder / 'stat').read_text().rpartition(')')[2].split()[0]
+            state = _state(int(folder.name))
         except (OSError, UnicodeDecodeError):
             continue
         if wanted in variables and 'bc_runtime' in command and state not in 'ZX':
             found[int(folder.name)] = command.strip()
     return found
+
+
+def is_suspended(pid: int) -> bool:
+    """Return whether a process is stopped, e.g. by SIGSTOP."""
+    try:
+        return _state(pid) == 'T'
+    except OSError:
+        return False
+
+
+def _state(pid: int) -> str:
+    return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
 
 
 def wait_until_none(domain: int, *, timeout_s: float, ignore: str = '') -> dict[int, str]:
