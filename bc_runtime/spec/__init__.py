@@ -3,6 +3,7 @@
 """What a policy is, what a robot is, and the errors that name what is wrong with either."""
 
 from bc_runtime.spec.actions import ActionGroup, ActionKind, Reference
+from bc_runtime.spec.command_config import CommandConfig
 from bc_runtime.spec.errors import (
     BcError,
     BindingError,
@@ -16,6 +17,7 @@ from bc_runtime.spec.errors import (
     SimulationError,
     SpecError,
 )
+from bc_runtime.spec.human_config import HumanConfig
 from bc_runtime.spec.inputs import (
     ImageInput,
     InputKind,
@@ -28,12 +30,10 @@ from bc_runtime.spec.inputs import (
     StateInput,
     VectorInput,
 )
+from bc_runtime.spec.joint_config import JointConfig
 from bc_runtime.spec.policy_spec import METADATA_KEY, PolicySpec, SelfTest, TrainingRange
 from bc_runtime.spec.robot_config import (
     CameraConfig,
-    CommandConfig,
-    HumanConfig,
-    JointConfig,
     RobotConfig,
     StreamConfig,
     Tolerances,

@@ -53,6 +53,8 @@ def spec_to_dict(spec: PolicySpec) -> dict[str, object]:
             'expected': list(spec.self_test.expected),
             'tolerance': spec.self_test.tolerance,
         }
+    if spec.sampling is not None:
+        result['sampling'] = spec.sampling.to_dict()
     return result
 
 

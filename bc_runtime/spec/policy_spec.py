@@ -26,6 +26,7 @@ from bc_runtime.spec.inputs import (
     VectorInput,
     read_input,
 )
+from bc_runtime.spec.sampling import Sampling, read_sampling
 from bc_runtime.spec.text_formats import TextFormatError, parse_json, parse_yaml
 
 SCHEMA_VERSION = 1
@@ -71,6 +72,7 @@ class PolicySpec:
         output: Name of the graph's action output, shape (1, chunk_size, D).
         actions: The D dimensions in groups.
         training_ranges: Dimension name -> range; keys `state.<joint>` and `action.<name>`.
+        sampling: The second graph of a two-graph policy and its loop; None: one graph does it all.
         source: Free facts about the origin: framework, checkpoint hash, command, seed, parity.
     """
 
@@ -88,6 +90,7 @@ class PolicySpec:
     actions: tuple[ActionGroup, ...]
     training_ranges: Mapping[str, TrainingRange] = field(default_factory=dict)
     self_test: SelfTest | None = None
+    sampling: Sampling | None = None
     source: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -231,6 +234,16 @@ def _read(f: Fields) -> PolicySpec:
         self_test=(
             _read_self_test(f.section('self_test'), chunk_size * dimensions)
             if f.has('self_test')
+            else None
+        ),
+        sampling=(
+            read_sampling(
+                f.section('sampling'),
+                inputs=inputs,
+                names=[name for group in actions for name in group.names],
+                chunk_size=chunk_size,
+            )
+            if f.has('sampling')
             else None
         ),
         source=MappingProxyType(f.mapping('source', {})),

@@ -13,46 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from bc_runtime.spec.command_config import TWIST_COMMANDS, CommandConfig, read_command
+from bc_runtime.spec.driver_config import DriverConfig, read_driver
 from bc_runtime.spec.errors import RobotConfigError, available
 from bc_runtime.spec.fields import Fields
+from bc_runtime.spec.human_config import HumanConfig, read_human
+from bc_runtime.spec.joint_config import JointConfig, read_joint
 from bc_runtime.spec.text_formats import TextFormatError, parse_yaml
 
 SCHEMA_VERSION = 1
 MAX_FILE_BYTES = 1_000_000
 
-#: Units a joint may have -> the unit of its speed (REP 103: SI).
-JOINT_UNITS = {'rad': 'rad/s', 'm': 'm/s'}
-COMMAND_TYPES = (
-    'joint_trajectory',
-    'float64_multi_array',
-    'joint_state',
-    'twist',
-    'twist_stamped',
-)
 CLOCKS = ('header', 'arrival')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JointConfig:
-    """One joint and its limits, in its unit (rad or m) and seconds.
-
-    Attributes:
-        margin: Kept free inside [lower, upper].
-        continuous: No position limit; angles wrap.
-        gripper: The joint opens and closes a gripper (newest command wins, no averaging).
-    """
-
-    name: str
-    unit: str
-    lower: float
-    upper: float
-    velocity: float
-    acceleration: float
-    deceleration: float
-    jerk: float | None
-    margin: float
-    continuous: bool
-    gripper: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +44,12 @@ class StreamConfig:
     max_age_s: float
     max_skew_s: float
     clock: str
+
+
+#: Stands for a robot without joints; no topic, nothing to wait for.
+NO_JOINT_STATES = StreamConfig(
+    topic='', latency_s=0.0, max_age_s=0.1, max_skew_s=0.1, clock='header'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,35 +80,6 @@ class VectorConfig(StreamConfig):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommandConfig:
-    """How the robot is commanded.
-
-    Attributes:
-        type: joint_trajectory, float64_multi_array, joint_state, twist or twist_stamped.
-        joints: Joint order of the driver.
-        rate_hz: Control rate.
-        tail_s: Longest braking tail appended to a joint trajectory.
-    """
-
-    type: str
-    topic: str
-    joints: tuple[str, ...]
-    rate_hz: float
-    tail_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HumanConfig:
-    """Topics of the human: e-stop, takeover and teleoperation; empty means not connected."""
-
-    estop_topic: str
-    takeover_topic: str
-    teleop_topic: str
-    teleop_type: str
-    heartbeat_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerances:
     """Limits of the monitors.
 
@@ -139,17 +88,29 @@ class Tolerances:
         tracking_s: Time that `tracking` must be exceeded before the robot stops.
         start: Largest distance of the first action from the measured pose [rad or m].
         max_observation_age_s: Oldest observation that a policy may act on.
+        stall: A joint that is behind by more on average and does not come nearer is blocked
+            [rad or m]; the servo's own error at rest must stay below. Grippers are not judged.
+        stall_s: Window of that average [s].
+        lag_s: Largest lag that the robot's servo may have [s].
     """
 
     tracking: float
     tracking_s: float
     start: float
     max_observation_age_s: float
+    stall: float
+    stall_s: float
+    lag_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RobotConfig:
-    """One robot; see the module's docstring and docs/reference/robot_yaml.md."""
+    """One robot; see the module's docstring and docs/reference/robot_yaml.md.
+
+    Attributes:
+        joints: In the order of the YAML; may be empty where the command is a Twist.
+        joint_states: Its topic is empty for a robot without joints.
+    """
 
     name: str
     source: str
@@ -160,6 +121,7 @@ class RobotConfig:
     instruction_topic: str
     command: CommandConfig
     human: HumanConfig
+    driver: DriverConfig
     tolerances: Tolerances
 
     @property
@@ -167,9 +129,14 @@ class RobotConfig:
         """Names in the order of the YAML."""
         return tuple(joint.name for joint in self.joints)
 
+    @property
+    def commanded(self) -> tuple[JointConfig, ...]:
+        """What is commanded, in the driver's order: joints, or axes of a Twist."""
+        return tuple(self.joint(name) for name in self.command.joints)
+
     def joint(self, name: str) -> JointConfig:
-        """Return the joint of that name; an unknown name lists the known ones."""
-        for joint in self.joints:
+        """Return the joint or axis of that name; an unknown name lists the known ones."""
+        for joint in (*self.joints, *self.command.axes):
             if joint.name == name:
                 return joint
         raise RobotConfigError(
@@ -208,18 +175,24 @@ def _read(f: Fields) -> RobotConfig:
         raise f.fail(
             'schema_version', f'this bc_runtime reads version {SCHEMA_VERSION}, got {version}'
         )
-    joints = tuple(_read_joint(section) for section in f.sections('joints'))
+    twist = f.section('command').text('type', '') in TWIST_COMMANDS
+    joints = tuple(read_joint(s) for s in f.sections('joints', *([[]] if twist else [])))
     names = [joint.name for joint in joints]
-    if not joints:
+    if not joints and not twist:
         raise f.fail('joints', 'expected at least one joint, got an empty list')
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise f.fail('joints', f'expected unique names; given more than once: {available(twice)}')
+    command = f.build('command', lambda s: read_command(s, joints))
     config = RobotConfig(
         name=f.text('name', filled=True),
         source=f.source,
         joints=joints,
-        joint_states=f.build('joint_states', lambda s: _read_stream(s, max_age_s=0.1)),
+        joint_states=(
+            f.build('joint_states', lambda s: _read_stream(s, max_age_s=0.1))
+            if joints or f.has('joint_states')
+            else NO_JOINT_STATES
+        ),
         cameras=MappingProxyType(
             {name: _read_camera(section) for name, section in f.named_sections('cameras', {})}
         ),
@@ -227,46 +200,13 @@ def _read(f: Fields) -> RobotConfig:
             {name: _read_vector(section) for name, section in f.named_sections('streams', {})}
         ),
         instruction_topic=f.text('instruction_topic', 'instruction'),
-        command=f.build('command', lambda s: _read_command(s, names)),
-        human=_read_human(f.section('human', {})),
+        command=command,
+        human=read_human(f.section('human', {}), command),
+        driver=read_driver(f.section('driver', {})),
         tolerances=_read_tolerances(f.section('tolerances', {})),
     )
     f.done()
     return config
-
-
-def _read_joint(f: Fields) -> JointConfig:
-    unit = f.text('unit', choices=tuple(JOINT_UNITS))
-    continuous = f.flag('continuous', False)
-    if continuous:
-        lower, upper = float('-inf'), float('inf')
-        if f.has('position'):
-            raise f.fail('position', 'a continuous joint has no position limits; remove the key')
-    else:
-        lower, upper = f.numbers('position', length=2)
-        if lower >= upper:
-            raise f.fail(
-                'position',
-                f'expected [lower, upper] with lower < upper, got [{lower:g}, {upper:g}]',
-            )
-    acceleration = f.number('acceleration', above=0.0)
-    joint = JointConfig(
-        name=f.text('name', filled=True),
-        unit=unit,
-        lower=lower,
-        upper=upper,
-        velocity=f.number('velocity', above=0.0),
-        acceleration=acceleration,
-        deceleration=f.number('deceleration', acceleration, minimum=acceleration),
-        jerk=f.number('jerk', None, above=0.0),
-        margin=f.number('margin', 0.0, minimum=0.0),
-        continuous=continuous,
-        gripper=f.flag('gripper', False),
-    )
-    if not continuous and 2.0 * joint.margin >= upper - lower:
-        raise f.fail('margin', f'expected less than half the range, got {joint.margin:g}')
-    f.done()
-    return joint
 
 
 def _read_stream(f: Fields, *, max_age_s: float) -> StreamConfig:
@@ -317,50 +257,15 @@ def _read_vector(f: Fields) -> VectorConfig:
     return stream
 
 
-def _read_command(f: Fields, names: list[str]) -> CommandConfig:
-    kind = f.text('type', choices=COMMAND_TYPES)
-    joints = f.texts('joints')
-    unknown = [name for name in joints if name not in names]
-    if unknown:
-        raise f.fail(
-            'joints',
-            f"not among the robot's joints: {available(unknown)}; joints: {available(names)}",
-        )
-    missing = [name for name in names if name not in joints]
-    if missing:
-        raise f.fail(
-            'joints',
-            f'the command must list every joint of the robot; missing: {available(missing)}',
-        )
-    return CommandConfig(
-        type=kind,
-        topic=f.text('topic', filled=True),
-        joints=joints,
-        rate_hz=f.number('rate_hz', minimum=10.0, maximum=500.0),
-        tail_s=f.number('tail_s', 0.5, above=0.0),
-    )
-
-
-def _read_human(f: Fields) -> HumanConfig:
-    human = HumanConfig(
-        estop_topic=f.text('estop_topic', 'estop'),
-        takeover_topic=f.text('takeover_topic', ''),
-        teleop_topic=f.text('teleop_topic', ''),
-        teleop_type=f.text('teleop_type', 'joint_state', choices=('joint_state',)),
-        heartbeat_s=f.number('heartbeat_s', 0.5, above=0.0),
-    )
-    if human.takeover_topic and not human.teleop_topic:
-        raise f.fail('teleop_topic', 'a takeover_topic needs a teleop_topic to take over with')
-    f.done()
-    return human
-
-
 def _read_tolerances(f: Fields) -> Tolerances:
     tolerances = Tolerances(
         tracking=f.number('tracking', 0.15, above=0.0),
         tracking_s=f.number('tracking_s', 0.2, above=0.0),
         start=f.number('start', 0.5, above=0.0),
         max_observation_age_s=f.number('max_observation_age_s', 0.5, above=0.0),
+        stall=f.number('stall', 0.1, above=0.0),
+        stall_s=f.number('stall_s', 0.5, above=0.0),
+        lag_s=f.number('lag_s', 0.2, above=0.0),
     )
     f.done()
     return tolerances

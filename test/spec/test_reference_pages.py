@@ -16,7 +16,9 @@ from bc_runtime.spec import PolicySpec, RobotConfig
 
 
 def example(page: Path) -> str:
-    blocks = re.findall(r'```yaml\n(.*?)```', page.read_text(encoding='utf-8'), re.DOTALL)
+    """Return the page's example of a whole file: the one that begins with the schema's version."""
+    found = re.findall(r'```yaml\n(.*?)```', page.read_text(encoding='utf-8'), re.DOTALL)
+    blocks = [block for block in found if block.startswith('schema_version:')]
     assert len(blocks) == 1
     return str(blocks[0])
 
@@ -56,6 +58,27 @@ def test_the_policy_page(repository: Path, spec: dict[str, Any], tmp_path: Path)
         'center_crop',
     ):
         assert name in text
+
+
+@pytest.mark.parametrize('method', ['ddim', 'euler'])
+def test_the_section_of_two_graphs(repository: Path, method: str) -> None:
+    page = repository / 'docs' / 'reference' / 'policy_file.md'
+    text = page.read_text(encoding='utf-8')
+    (block,) = re.findall(r'```yaml\n(sampling:\n.*?)```', text, re.DOTALL)
+    spec = {**yaml.safe_load(example(page)), **yaml.safe_load(block)}
+    noise = {'kind': 'noise', 'distribution': 'normal', 'name': 'noise', 'shape': [1, 13, 3]}
+    spec['inputs'].append(noise)
+    section = spec['sampling']
+    section['step_sha256'] = 64 * '5'
+    if method == 'euler':
+        for key in ('schedule', 'train_steps', 'beta_start', 'beta_end', 'clipped_noise'):
+            del section[key]
+        section |= {'method': 'euler', 'prediction': 'velocity', 'start': 0, 'end': 1}
+    read = PolicySpec.from_dict(spec)
+    assert read.sampling is not None
+    assert read.sampling.to_dict() == section
+    assert PolicySpec.from_json(read.to_json()) == read
+    assert not {key for key in section if not re.search(rf'\b{key}\b', text)}
 
 
 @pytest.mark.parametrize('origin', ['example', 'defaults'])
