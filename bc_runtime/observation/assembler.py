@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from numpy.typing import ArrayLike
 
+from bc_runtime.observation.ahead import DecodeAhead
 from bc_runtime.observation.alignment import Alignment, AlignMode, history_times
 from bc_runtime.observation.binding import (
     JOINT_STATES,
@@ -100,6 +101,12 @@ class ObservationAssembler:
         self._lock = threading.Lock()  # guards buffers, instruction and episode start
         self._assembling = threading.Lock()  # guards the tensor maker: one assembly at a time
         self._maker = TensorMaker(spec, self._streams)
+        self._ahead = DecodeAhead(
+            {
+                camera_stream(name): (name, round(1e9 / camera.rate_hz))
+                for name, camera in robot.cameras.items()
+            }
+        )
 
     # Taking samples in
 
@@ -219,6 +226,26 @@ class ObservationAssembler:
             bound = min(known)
             stamps = [s.buffer.stamp_at_or_before(bound) for s in self._anchors()]
             return max((stamp for stamp in stamps if stamp is not None), default=bound)
+
+    def prepare(self, due_ns: int) -> None:
+        """Decode the frames that the next observation will use, as far as they are there.
+
+        Between two observations there is time; after the last frame has come there is none. The
+        answer of `assemble` is the same with and without.
+
+        Args:
+            due_ns: The next observation is made at the first reference time from here on.
+
+        For one `due_ns` at most one frame of each camera is decoded ahead, so that a camera whose
+        frames come at no steady rate costs no more than one decode too many per observation.
+        """
+        with self._lock:
+            frames = self._ahead.choose(due_ns, self._streams.values())
+        if not frames:
+            return
+        with self._assembling:
+            for camera, sample in frames:
+                self._maker.prepare(camera, sample)
 
     def assemble(
         self, t_ns: int, *, now_ns: int | None = None, now_mono_ns: int | None = None

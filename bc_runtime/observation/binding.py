@@ -14,8 +14,9 @@ from bc_runtime.observation.picture import DTYPES
 from bc_runtime.spec.actions import Reference
 from bc_runtime.spec.errors import BindingError
 from bc_runtime.spec.inputs import ImageInput, StateInput, VectorInput
+from bc_runtime.spec.joint_config import JOINT_UNITS
 from bc_runtime.spec.policy_spec import PolicySpec
-from bc_runtime.spec.robot_config import JOINT_UNITS, RobotConfig
+from bc_runtime.spec.robot_config import RobotConfig
 
 JOINT_STATES = 'joint_states'
 

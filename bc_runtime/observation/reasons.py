@@ -14,6 +14,7 @@ class ReasonCode(StrEnum):
     MISSING = 'MISSING'
     NOT_YET = 'NOT_YET'
     STALE = 'STALE'
+    STAMPS = 'STAMPS'
     FUTURE = 'FUTURE'
     SKEW = 'SKEW'
     FROZEN = 'FROZEN'
@@ -32,6 +33,9 @@ ADVICE = {
     ReasonCode.MISSING: 'start its driver, or check the topic name in the robot YAML',
     ReasonCode.NOT_YET: 'wait for its next sample',
     ReasonCode.STALE: 'check that its driver still publishes and that the network keeps up',
+    ReasonCode.STAMPS: (
+        'restart its driver, or set `clock: arrival` for this stream in the robot YAML'
+    ),
     ReasonCode.FUTURE: (
         "its clock is ahead of this machine's: synchronise the clocks, "
         'or set `clock: arrival` for this stream in the robot YAML'

@@ -7,6 +7,7 @@ All sizes are computed in integers, so that no rounding of a scale factor can ch
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -85,7 +86,36 @@ def _scale(array: NDArray[Any], rule: ResizeRule, height: int, width: int) -> ND
             f'got {rule.interpolation!r}'
         )
     code = _INTERPOLATION[rule.interpolation]
+    area = rule.interpolation == 'area' and array.dtype == np.uint8 and array.ndim == 3
+    if area and _area_agrees_in_float(array.shape, height, width):
+        return _area_in_float(array, height, width)
     return np.asarray(cv2.resize(array, (width, height), interpolation=code))
+
+
+def _area_in_float(array: NDArray[np.uint8], height: int, width: int) -> NDArray[Any]:
+    """Resize by area in two thirds of the time.
+
+    OpenCV adds up floats for either dtype, but turns each byte into one again for every pixel that
+    it is part of.
+    """
+    pixels = array.astype(np.float32)
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.convertScaleAbs(small))  # rounds as `resize` does
+
+
+@lru_cache(maxsize=64)
+def _area_agrees_in_float(shape: tuple[int, ...], height: int, width: int) -> bool:
+    """Return whether `_area_in_float` gives OpenCV's own pixels, tried once for each size.
+
+    It does not where an axis grows or both shrink by whole numbers, for which OpenCV has other
+    loops, nor need it where a build of OpenCV has others for bytes.
+    """
+    h, w = shape[:2]
+    if h < height or w < width or (h % height == 0 and w % width == 0):
+        return False
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    own = cv2.resize(noise, (width, height), interpolation=cv2.INTER_AREA)
+    return bool(np.array_equal(_area_in_float(noise, height, width), own))
 
 
 def _letterbox(array: NDArray[Any], rule: ResizeRule, height: int, width: int) -> NDArray[Any]:

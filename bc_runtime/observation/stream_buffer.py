@@ -113,6 +113,8 @@ class StreamBuffer(Generic[T]):
         self.first_stamp_ns: int | None = None
         self._late_ns: int | None = None
         self._late_count = 0
+        self._refused = 0
+        self._refused_ns: int | None = None
         self.counters = StreamCounters()
 
     def __len__(self) -> int:
@@ -122,6 +124,13 @@ class StreamBuffer(Generic[T]):
     def newest(self) -> Sample[T] | None:
         """The sample with the greatest stamp."""
         return self._samples[-1] if self._samples else None
+
+    def refused_ns(self) -> int | None:
+        """Return when the newest of several samples arrived that were refused in a row, or None.
+
+        One or two are what a repeating network makes; more, and the stamps are of no use.
+        """
+        return self._refused_ns if self._refused >= STEPPED_BACK_AFTER else None
 
     def stamp_at_or_before(self, t_ns: int) -> int | None:
         """Return the greatest stamp that is not after `t_ns`."""
@@ -146,6 +155,7 @@ class StreamBuffer(Generic[T]):
         stamp = stamp_ns - self._latency_ns
         result = PushResult.ACCEPTED
         if self._stamps and stamp <= self._stamps[-1]:
+            self._refused, self._refused_ns = self._refused + 1, arrival_ns
             if stamp == self._stamps[-1] or self._has(stamp):
                 self.counters.duplicate += 1
                 return PushResult.DUPLICATE
@@ -155,7 +165,7 @@ class StreamBuffer(Generic[T]):
             self.clear()
             self.counters.clock_stepped_back += 1
             result = PushResult.CLOCK_STEPPED_BACK
-        self._late_ns, self._late_count = None, 0
+        self._late_ns, self._late_count, self._refused = None, 0, 0
         self._append(stamp, arrival_ns, payload)
         return result
 

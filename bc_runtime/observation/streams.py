@@ -101,12 +101,14 @@ class Stream:
             ages.append((now_mono_ns - sample.arrival_ns, 'by its arrival'))
         for age_ns, clock in ages:
             if age_ns > limit:
-                return reason(
-                    ReasonCode.STALE,
-                    self.name,
+                facts = (
                     f'its newest sample is {age_ns / 1e6:.1f} ms old {clock}, '
-                    f'allowed are {limit / 1e6:.1f} ms',
+                    f'allowed are {limit / 1e6:.1f} ms'
                 )
+                if self._comes_in_vain(now_mono_ns):
+                    facts += '; newer ones come, but their stamps stand still or go back'
+                    return reason(ReasonCode.STAMPS, self.name, facts)
+                return reason(ReasonCode.STALE, self.name, facts)
         if now_ns is not None and sample.stamp_ns - now_ns > self.alignment.max_skew_ns:
             return reason(
                 ReasonCode.FUTURE,
@@ -114,6 +116,13 @@ class Stream:
                 f'its stamp is {(sample.stamp_ns - now_ns) / 1e6:.1f} ms ahead of now',
             )
         return None
+
+    def _comes_in_vain(self, now_mono_ns: int | None) -> bool:
+        """Return whether samples still arrive, with stamps of which none is of use."""
+        refused_ns = self.buffer.refused_ns()
+        if refused_ns is None or now_mono_ns is None:
+            return False
+        return now_mono_ns - refused_ns <= self.alignment.max_age_ns
 
     def judge_content(self, selection: Selection[Sample[Any]]) -> Reason | None:
         """Return whether the chosen sample is frozen."""

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +22,10 @@ from bc_runtime.observation.binding import (
 )
 from bc_runtime.observation.columns import JointColumn
 from bc_runtime.observation.errors import ImageError
-from bc_runtime.observation.images import decode_image
-from bc_runtime.observation.picture import decoded_dtype, is_blank, make_picture
+from bc_runtime.observation.picture import is_blank
+from bc_runtime.observation.pictures import Pictures
 from bc_runtime.observation.reasons import Reason, ReasonCode, reason
-from bc_runtime.observation.stream_buffer import Defect, Sample
+from bc_runtime.observation.stream_buffer import Sample
 from bc_runtime.observation.streams import Stream
 from bc_runtime.spec.inputs import ImageInput
 from bc_runtime.spec.policy_spec import PolicySpec
@@ -69,8 +69,9 @@ class TensorMaker:
         self._streams = streams
         self._plans = _number_plans(spec, streams)
         self._anchors = _anchor_columns(spec, streams)
-        self._pictures: OrderedDict[tuple[str, int], NDArray[Any]] = OrderedDict()
-        self._capacity = max(4, 2 * spec.n_obs_steps) * len(spec.image_inputs)
+        self._pictures = Pictures(
+            max(4, 2 * spec.n_obs_steps) * len(spec.image_inputs), self._count_decoded
+        )
 
     def make(self, chosen: Mapping[str, Selections]) -> Made:
         """Return tensors, read-only, in the shapes of the graph.
@@ -91,9 +92,23 @@ class TensorMaker:
         for name, (stream, column) in self._anchors.items():
             made.anchor[name] = float(rows[stream][-1, column])
         decoded: dict[_Source, NDArray[Any]] = {}
-        for item in self._spec.image_inputs:
-            self._image(item, chosen[camera_stream(item.camera)], decoded, made)
+        images = [(item, chosen[camera_stream(item.camera)]) for item in self._spec.image_inputs]
+        # What another thread is busy with comes last; complaints keep the order of the inputs.
+        for item, selections in images:
+            if not self._pictures.under_way(item, selections[-1].first):
+                with suppress(ImageError):
+                    self._pictures.get(item, selections[-1].first, decoded)
+        for item, selections in images:
+            self._image(item, selections, decoded, made)
         return made
+
+    def prepare(self, camera: str, sample: Sample[Any]) -> None:
+        """Begin with the pictures of one frame that will probably be chosen.
+
+        A frame that cannot be decoded is left for `make` to complain about.
+        """
+        items = [item for item in self._spec.image_inputs if item.camera == camera]
+        self._pictures.begin(items, sample)
 
     def _image(
         self,
@@ -104,7 +119,7 @@ class TensorMaker:
     ) -> None:
         stream = camera_stream(item.camera)
         try:
-            pictures = [self._picture(item, s.first, decoded) for s in selections]
+            pictures = [self._pictures.get(item, s.first, decoded) for s in selections]
         except ImageError as error:
             made.reasons.append(reason(ReasonCode.DECODE, stream, str(error)))
             return
@@ -118,25 +133,8 @@ class TensorMaker:
         tensor.flags.writeable = False
         made.tensors[item.name] = tensor
 
-    def _picture(
-        self, item: ImageInput, sample: Sample[Any], decoded: dict[_Source, NDArray[Any]]
-    ) -> NDArray[Any]:
-        key = (item.name, sample.sequence)
-        picture = self._pictures.get(key)
-        if picture is not None:
-            self._pictures.move_to_end(key)
-            return picture
-        source = (item.camera, sample.sequence, item.color, decoded_dtype(item))
-        if source not in decoded:
-            if isinstance(sample.payload, Defect):
-                raise TypeError(f'{item.camera}: a defective sample was selected')
-            decoded[source] = decode_image(sample.payload, color=source[2], dtype=source[3])
-            self._streams[camera_stream(item.camera)].buffer.counters.decoded += 1
-        picture = make_picture(item, decoded[source])
-        self._pictures[key] = picture
-        while len(self._pictures) > self._capacity:
-            self._pictures.popitem(last=False)
-        return picture
+    def _count_decoded(self, camera: str) -> None:
+        self._streams[camera_stream(camera)].buffer.counters.decoded += 1
 
 
 def _number_plans(spec: PolicySpec, streams: Mapping[str, Stream]) -> list[_NumberPlan]:

@@ -115,6 +115,36 @@ def test_a_stream_can_be_stale_by_arrival_alone(running: ObservationAssembler) -
     assert codes(running.assemble(297 * MS, now_ns=305 * MS)) == []
 
 
+@pytest.mark.parametrize('stamps', ['stand still', 'go back'])
+def test_samples_whose_stamps_are_of_no_use_are_told_from_samples_that_do_not_come(
+    running: ObservationAssembler, push_joints: Push, noise_image: Noise, stamps: str
+) -> None:
+    for i in range(31, 71):
+        push_joints(running, i * 10 * MS, arrival_ns=i * 10 * MS)
+    for i in range(10, 21):
+        show(running, 'side', i * 33 * MS, noise_image(200 + i))
+        stamp = 297 * MS if stamps == 'stand still' else (290 - i) * MS
+        running.push_image(
+            'front', stamp_ns=stamp, arrival_ns=i * 33 * MS, image=noise_image(300 + i)
+        )
+    observation = running.assemble(665 * MS, now_ns=665 * MS, now_mono_ns=665 * MS)
+    assert codes(observation) == ['STAMPS cameras/front']
+    assert 'stand still or go back; restart its driver' in observation.reasons[0].text
+    later = running.assemble(995 * MS, now_ns=665 * MS, now_mono_ns=995 * MS)
+    assert 'STALE cameras/front' in codes(later), 'now nothing comes any more'
+
+
+def test_a_message_that_came_twice_says_nothing_of_its_stamps(
+    running: ObservationAssembler, push_joints: Push, noise_image: Noise
+) -> None:
+    push_joints(running, 600 * MS)
+    show(running, 'side', 600 * MS, noise_image(1))
+    for _ in range(2):
+        running.push_image('front', stamp_ns=297 * MS, arrival_ns=600 * MS, image=noise_image(9))
+    observation = running.assemble(640 * MS, now_ns=640 * MS, now_mono_ns=640 * MS)
+    assert codes(observation) == ['STALE cameras/front']
+
+
 def test_not_yet(running: ObservationAssembler) -> None:
     assert codes(running.assemble(305 * MS)) == ['NOT_YET joint_states']
     assert codes(running.assemble(330 * MS)) == [

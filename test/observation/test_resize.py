@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import cv2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
@@ -122,6 +122,28 @@ def test_interpolation_is_that_of_opencv(kind: str, code: int) -> None:
     array = noise(48, 64)
     out = resize_image(array, rule('stretch', kind), 22, 22)
     np.testing.assert_array_equal(out, cv2.resize(array, (22, 22), interpolation=code))
+
+
+@settings(deadline=None)
+@given(sizes, sizes, sizes, sizes, st.sampled_from([1, 3, 4]), st.booleans())
+def test_property_area_has_the_pixels_of_opencv(
+    h: int, w: int, height: int, width: int, channels: int, stripes: bool
+) -> None:
+    """To the bit: where floats are added up sooner than bytes, and where they are not."""
+    array = np.random.default_rng(h * 97 + w).integers(0, 256, (h, w, channels), dtype=np.uint8)
+    if stripes:  # half of the means are halfway between two bytes
+        array[:] = np.arange(w, dtype=np.uint8)[:, None] % 2 + array[:1, :1] // 2
+    out = resize_image(array, rule(), height, width)
+    own = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(out.reshape(own.shape), own)
+
+
+def test_area_has_the_pixels_of_opencv_at_the_size_of_a_camera() -> None:
+    for seed in range(5):
+        array = np.random.default_rng(seed).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+        for height, width in ((224, 224), (168, 224), (96, 96), (84, 84), (240, 320)):
+            own = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
+            np.testing.assert_array_equal(resize_image(array, rule(), height, width), own)
 
 
 def test_a_padded_view_is_resized_like_a_copy() -> None:
