@@ -117,7 +117,7 @@ class ActionChunk:
     @property
     def chunk_size(self) -> int:
         """Number of actions K."""
-        return int(self.values.shape[0])
+        return len(self.values)
 
     @property
     def delay_ns(self) -> int:

@@ -5,81 +5,66 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bc_runtime.execution.action_store import ActionStore, Array, CellShape, Ints
 from bc_runtime.execution.chunk import SNAP_NS, ActionChunk
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Key = tuple[int, int, str]
+
+#: Of one row: run, zero, grid, step and steps per second, see `ChunkTable.marks`.
+Mark = tuple[int, int, int, int, Array]
 
 #: Rows of the table: a slice where they are neighbours, which is nearly always, and much faster.
 Rows = slice | NDArray[np.intp]
 
-_FIELDS = 11
-
-#: Rows of `pieces` beside those of a chunk: one before and one after, see `insert`.
-_BESIDE = 2
-
 #: Grids that are this much off each other from chunk to chunk [ns] count as one grid: stamps and
 #: steps are rounded to whole nanoseconds. Over all live chunks this stays below the snap.
 _SAME_GRID_NS = 2
+#: The beginning of a step that is the grid point itself, counted from SNAP_NS before it.
+_SNAPPED_NS = 2 * SNAP_NS
+_FIRST_ROWS = 32
 
 
 class ChunkTable:
-    """One row per live chunk, oldest observation first; actions of all chunks in one array.
+    """One row per live chunk, oldest observation first; their actions in an `ActionStore`.
 
     Rows are ordered by (stamp, sequence, policy id), whatever order the chunks came in, so that
     everything computed from the table is the same to the last bit for the same set of chunks.
     A query at one time is then a few vectorised operations, however many chunks are live.
 
-    Columns are int64, times in ns on the ROS clock; the rows `live` of them count. `opens`, `ends`
-    and `closes` hold the live values of three columns as lists, for bisection.
+    Columns are int64, times in ns on the ROS clock; the rows `live` of them count. Lists hold live
+    values only: `opens`, `ends` and `closes` for bisection, `marks` for questions about one row,
+    as a number out of an array costs four times as much as one out of a list.
 
     Attributes:
         keys: (stamp, sequence, policy id) of each live row.
         opens: First time that the chunk may be executed at, shift included.
         ends: Time of the last action, shift included; the close for chunks of one action.
         closes: End of the last step that may be executed, shift included.
-        stamp: Observation stamp.
+        marks: (run, zero, grid, dt, per_s); the run is equal for neighbouring rows on one grid.
         zero: Time of action 0, shift included.
         open: As `opens`.
         close: As `closes`.
-        first: Row of action 0 in `pieces`.
         received: When the chunk became usable.
-        sequence: The chunk's sequence number.
+        sequence: The chunk's sequence number, read-only: setpoints hold views. What was written
+            once is not written again; a new array takes its place.
         dt: Step. `common_dt` is the step of all rows if they agree.
         grid: Number of the grid point that action 0 is on, within one run.
-        run: Equal for neighbouring rows on one grid.
-        offset: first - grid.
-        pieces: (m, rows, inner_dim) float64, what `interpolation` makes of each action.
-        planes: The m parts of `pieces`.
+        store: The actions by row and grid point.
         dropped_until_ns: Latest end of the chunks that ended and were dropped.
     """
 
     def __init__(self, max_chunks: int) -> None:
-        """Reserve space for `max_chunks` rows; pieces are reserved with the first chunk."""
+        """Reserve space for `max_chunks` rows; actions are reserved with the first chunk."""
         self.max_chunks = max_chunks
-        # Twice the rows: live ones wander upwards as old ones go, and rarely have to be moved.
-        self._columns = np.zeros((_FIELDS, 2 * max_chunks), dtype=np.int64)
-        (
-            self.stamp,
-            self.zero,
-            self.open,
-            self.close,
-            self.first,
-            self.received,
-            self.sequence,
-            self.dt,
-            self.grid,
-            self.run,
-            self.offset,
-        ) = self._columns
-        self._stride = 0  # rows of `pieces` per chunk
-        self.pieces: Array = np.zeros((0, 0, 0))
-        self.planes: tuple[Array, ...] = ()
+        # Twice the live rows or more: they wander upwards as old ones go, and rarely move.
+        self._rows = _FIRST_ROWS
+        self._name(tuple(np.zeros(self._rows, dtype=np.int64) for _ in range(6)))
+        self.store = ActionStore(self._rows)
         self.clear()
 
     def clear(self) -> None:
@@ -88,12 +73,13 @@ class ChunkTable:
         self.opens: list[int] = []
         self.ends: list[int] = []
         self.closes: list[int] = []
+        self.marks: list[Mark] = []
         self._begin = 0
-        self._free = list(range(self.max_chunks - 1, -1, -1))
         self.rest_until_ns: int | None = None
         self.common_dt: int | None = None
         self.dropped_until_ns: int | None = None
         self._in_order = True
+        self._list_sequences()
 
     @property
     def count(self) -> int:
@@ -118,63 +104,62 @@ class ChunkTable:
         place: int,
         key: Key,
         chunk: ActionChunk,
+        zero_ns: int,
         open_ns: int,
         close_ns: int,
-        shape: tuple[int, int],
-    ) -> Array:
+        shape: CellShape,
+    ) -> tuple[int, int]:
         """Put a chunk in front of another. The caller made room and knows that the key is new.
 
         Args:
             place: Where `find` says that the key belongs.
             key: (stamp, sequence, policy id).
-            chunk: Gives the times.
+            chunk: Gives stamp, step and size.
+            zero_ns: Time of action 0, without shift.
             open_ns: First executable time, without shift.
             close_ns: End of the last executable step, without shift.
-            shape: Terms m and inner_dim of `pieces`.
+            shape: What is kept of a step.
 
         Returns:
-            The chunk's (m, K + 2, inner_dim) part of `pieces`, for the caller to write: a row for
-            each action, and a copy of the first and the last around them, as a time may be a
-            rounding of nanoseconds outside of a chunk that covers it.
+            The new row and the grid point of its action 0; the caller fills `store.block` and
+            writes it there: a cell for each action, and a copy of the first and the last around
+            them, as a time may be a rounding of nanoseconds outside of a chunk that covers it.
         """
         size, dt, n = chunk.chunk_size, chunk.dt_ns, len(self.keys)
-        self._reserve(size + _BESIDE, *shape)
-        if self._begin + n == self._columns.shape[1]:
-            self._columns[:, :n] = self._columns[:, self.live]
-            self._begin = 0
+        if not self.store.fits(size, shape):
+            self.store.reserve(size, shape, self.live, self.grid[self.live])
+        if self._begin + n == self._rows:
+            self._make_room()
         row, end = self._begin + place, self._begin + n
         if row < end:
-            self._columns[:, row + 1 : end + 1] = self._columns[:, row:end]
-        first = self._free.pop() * self._stride + 1
+            for column in self._columns:
+                column[row + 1 : end + 1] = column[row:end]
+            self.store.move(slice(row, end), row + 1)
         shift = self.shift_of(chunk.stamp_ns)
-        zero, opens, closes = chunk.time_of(0) + shift, open_ns + shift, close_ns + shift
-        grid, run = self._grid_after(row - 1, zero, dt) if place else (0, 0)
-        self._columns[:, row] = (
-            chunk.stamp_ns,
-            zero,
-            opens,
-            closes,
-            first,
-            chunk.received_ns,
-            chunk.sequence,
-            dt,
-            grid,
-            run,
-            first - grid,
-        )
+        zero, opens, closes = zero_ns + shift, open_ns + shift, close_ns + shift
+        run, grid = _place_after(self.marks[place - 1], zero, dt) if place else (0, 0)
+        self.zero[row], self.dt[row], self.grid[row] = zero, dt, grid
+        self.open[row], self.close[row] = opens, closes
+        self.received[row] = chunk.received_ns
         ends = zero + (size - 1) * dt if size > 1 else closes
         if self._in_order and n:
-            last = self.opens[-1], self.ends[-1], self.closes[-1]
-            self._in_order = last[0] <= opens and last[1] <= ends and last[2] <= closes
+            self._in_order = (
+                self.opens[-1] <= opens and self.ends[-1] <= ends and self.closes[-1] <= closes
+            )
         self.keys.insert(place, key)
         self.opens.insert(place, opens)
         self.ends.insert(place, ends)
         self.closes.insert(place, closes)
+        self.marks.insert(place, (run, zero, grid, dt, _per_second(dt)))
         self.common_dt = dt if n == 0 or self.common_dt == dt else None
-        if row < end:
-            self._find_grids()
+        if row == end:
+            self._sequence[row] = chunk.sequence
+        else:
+            self._find_grids(written=row)
+            self._list_sequences()
             self._in_order = self._ascending()
-        return self.pieces[:, first - 1 : first + size + 1]
+            grid = self.marks[place][2]
+        return row, grid
 
     def drop_ended(self, t_ns: int) -> None:
         """Drop the chunks whose executable span ended at `t_ns` or before."""
@@ -212,7 +197,7 @@ class ChunkTable:
 
     def shift(self) -> Ints:
         """Return how far each live row is moved later by `rest_until` [ns]."""
-        stamps = self.stamp[self.live]
+        stamps = np.array([key[0] for key in self.keys], dtype=np.int64)
         if self.rest_until_ns is None:
             return np.zeros_like(stamps)
         return np.maximum(self.rest_until_ns - stamps, 0)
@@ -222,112 +207,179 @@ class ChunkTable:
         rest_ns = self.rest_until_ns
         return 0 if rest_ns is None else max(rest_ns - stamp_ns, 0)
 
-    def covering(self, t_ns: int) -> tuple[Rows, int]:
-        """Return the rows that may be executed at a time, and their number."""
-        t = t_ns + SNAP_NS
+    def covering(self, t_ns: int, *, actions_around: bool = False) -> tuple[Rows, int]:
+        """Return the rows that may be executed at a time, and their number.
+
+        Args:
+            t_ns: The time.
+            actions_around: Leave out chunks in their last step where others still have actions on
+                both sides: the last action can only be held, which lags behind a moving plan.
+        """
+        t, ends = t_ns + SNAP_NS, self.ends
         if self._in_order:
-            begin, end = bisect_right(self.closes, t), bisect_right(self.opens, t)
-            return slice(self._begin + begin, self._begin + end), max(end - begin, 0)
+            opens, closes = self.opens, self.closes
+            # Bisection only where the nearly certain answer, all of them, is wrong.
+            first = bisect_right(closes, t) if closes and closes[0] <= t else 0
+            stop = bisect_right(opens, t) if opens and opens[-1] > t else len(opens)
+            if first >= stop:
+                return slice(0, 0), 0
+            if actions_around and ends[first] < t_ns - SNAP_NS:
+                around = bisect_left(ends, t_ns - SNAP_NS, first, stop)
+                first = around if around < stop else first
+            return slice(self._begin + first, self._begin + stop), stop - first
         live = self.live
         rows = np.flatnonzero((self.open[live] <= t) & (self.close[live] > t)) + live.start
+        if actions_around:
+            some = [row for row in rows.tolist() if ends[row - live.start] >= t_ns - SNAP_NS]
+            rows = np.array(some, np.intp) if some else rows
         return rows, rows.size
 
-    def with_actions_around(self, rows: Rows, n: int, t_ns: int) -> tuple[Rows, int]:
-        """Leave out chunks in their last step where others still have actions on both sides.
+    def cells_at(self, rows: Rows, t_ns: int) -> tuple[Array, float | Array, Array]:
+        """Return what is kept of the present step of each row, and where in it a time is.
 
-        The last action can only be held, which lags behind a moving plan.
+        Args:
+            rows: Rows that cover the time.
+            t_ns: The time.
+
+        Returns:
+            (n, cell); the part of the step that has passed, one number if the rows share a grid,
+            else (n,); steps per second, () if the rows share a step, else (n,).
         """
-        t, begin = t_ns - SNAP_NS, self._begin
+        # Whole numbers until the last division: no rounding can move a time to another action.
+        t, store, marks, begin = t_ns + SNAP_NS, self.store, self.marks, self._begin
         if isinstance(rows, slice):
-            first = max(begin + bisect_left(self.ends, t, hi=rows.stop - begin), rows.start)
-            kept = rows.stop - first
-            return (slice(first, rows.stop), kept) if kept else (rows, n)
-        some = np.array([row for row in rows.tolist() if self.ends[row - begin] >= t], np.intp)
-        return (some, some.size) if some.size else (rows, n)
+            run, zero, grid, dt, per_s = marks[rows.stop - 1 - begin]
+            if marks[rows.start - begin][0] == run:
+                k, past = divmod(t - zero, dt)
+                u = (past - SNAP_NS) / dt if past > _SNAPPED_NS else 0.0
+                return store.window(rows, grid + k), u, per_s
+            numbers = np.arange(rows.start, rows.stop)
+        else:
+            numbers = rows
+            ahead = self._ahead_of_newest(rows)
+            if ahead is not None:
+                _, zero, _, dt, per_s = marks[int(rows[-1]) - begin]
+                k, past = divmod(t - zero, dt)
+                u = (past - SNAP_NS) / dt if past > _SNAPPED_NS else 0.0
+                return store.gather(numbers, self.grid[rows] + (ahead + k)), u, per_s
+        steps: int | Ints = self.common_dt or self.dt[rows]
+        ks, pasts = np.divmod(t - self.zero[rows], steps)
+        us = (pasts - SNAP_NS) / steps
+        us[pasts <= _SNAPPED_NS] = 0.0
+        per_s = _per_second(steps) if isinstance(steps, int) else 1e9 / steps
+        return store.gather(numbers, self.grid[rows] + ks), us, per_s
 
-    def on_one_grid(self, rows: Rows, newest: int) -> Ints | None:
-        """Return where in `pieces` the chunks are when the newest of the rows is at its action 0.
+    def _ahead_of_newest(self, rows: NDArray[np.intp]) -> Ints | None:
+        """Return how many steps each row begins before the newest; None if not on one grid.
 
-        None if the chunks of the rows do not have their actions at the same times.
+        As the runs say it, for rows with others in between, which must not count.
         """
-        if isinstance(rows, slice):
-            if self.run[rows.start] != self.run[newest]:
-                return None
-            result: Ints = self.offset[rows] + self.grid[newest]
-            return result
-        # The same for rows with others in between, which must not count.
         dt = self.dt[rows]
         steps, off = np.divmod(np.diff(self.zero[rows]) + _SAME_GRID_NS, dt[0])
         if (off > 2 * _SAME_GRID_NS).any() or (dt != dt[0]).any():
             return None
-        result = self.first[rows]
-        result[:-1] += np.cumsum(steps[::-1])[::-1]
-        return result
+        ahead = np.zeros(len(rows), dtype=np.int64)
+        ahead[:-1] = np.cumsum(steps[::-1])[::-1]
+        return ahead
 
-    def _grid_after(self, row: int, zero: int, dt: int) -> tuple[int, int]:
-        """Return the grid number and run of a chunk that follows a row."""
-        run = int(self.run[row])
-        steps, off = divmod(zero - int(self.zero[row]) + _SAME_GRID_NS, dt)
-        if off > 2 * _SAME_GRID_NS or dt != self.dt[row]:
-            return 0, run + 1
-        return int(self.grid[row]) + steps, run
+    def _make_room(self) -> None:
+        """Move the live rows to the front, of twice the rows if half of them are live."""
+        live, n = self.live, len(self.keys)
+        if 2 * n > self._rows:
+            self._rows *= 2
+            grown = tuple(np.zeros(self._rows, dtype=np.int64) for _ in self._columns)
+            for new, old in zip(grown, self._columns, strict=True):
+                new[:n] = old[live]
+            self._name(grown)
+            self.store.move(live, 0, rows=self._rows)
+        else:
+            for column in self._columns:
+                column[:n] = column[live]
+            self.store.move(live, 0)
+        self._begin = 0
+        self._list_sequences()
 
-    def _find_grids(self) -> None:
-        """Number grids and runs anew, after a change elsewhere than at an end."""
+    def _name(self, columns: tuple[Ints, ...]) -> None:
+        self._columns = columns
+        (
+            self.zero,
+            self.open,
+            self.close,
+            self.received,
+            self.dt,
+            self.grid,
+        ) = columns
+
+    def _find_grids(self, written: int | None = None) -> None:
+        """Number grids and runs anew, after a change elsewhere than at an end.
+
+        Args:
+            written: Row whose actions are yet to be written.
+        """
         live = self.live
-        for row in range(live.start, live.stop):
-            number = (0, 0)
-            if row > live.start:
-                number = self._grid_after(row - 1, int(self.zero[row]), int(self.dt[row]))
-            self.grid[row], self.run[row] = number
-        self.offset[live] = self.first[live] - self.grid[live]
+        marks: list[Mark] = []
+        zeros, steps, grids = (x[live].tolist() for x in (self.zero, self.dt, self.grid))
+        for row, zero, dt, before in zip(
+            range(live.start, live.stop), zeros, steps, grids, strict=True
+        ):
+            run, grid = _place_after(marks[-1], zero, dt) if marks else (0, 0)
+            if grid != before and row != written:
+                self.store.turn(row, grid - before)
+            marks.append((run, zero, grid, dt, _per_second(dt)))
+        self.marks = marks
+        self.grid[live] = [mark[2] for mark in marks]
+
+    def _list_sequences(self) -> None:
+        self._sequence = np.zeros(self._rows, dtype=np.int64)
+        self._sequence[self.live] = [key[1] for key in self.keys]
+        self.sequence = self._sequence.view()
+        self.sequence.setflags(write=False)
 
     def _remember(self, close_ns: int) -> None:
         self.dropped_until_ns = max(close_ns, self.dropped_until_ns or close_ns)
 
     def _drop_first(self, gone: int) -> None:
-        begin = self._begin
-        self._free.extend((self.first[begin : begin + gone] // self._stride).tolist())
-        self._begin = begin + gone
-        for values in (self.keys, self.opens, self.ends, self.closes):
-            del values[:gone]
+        self._begin += gone
+        del self.keys[:gone], self.opens[:gone], self.ends[:gone]
+        del self.closes[:gone], self.marks[:gone]
         self._dropped()
 
     def _keep(self, places: list[int]) -> None:
-        n, begin = len(self.keys), self._begin
-        gone = sorted(set(range(n)) - set(places))
-        self._free.extend((self.first[begin : begin + n][gone] // self._stride).tolist())
-        self._columns[:, begin : begin + len(places)] = self._columns[:, begin : begin + n][
-            :, places
-        ]
+        begin = self._begin
+        rows = [begin + place for place in places]
+        for column in self._columns:
+            column[begin : begin + len(rows)] = column[rows]
+        self.store.pick(begin, rows)
         self.keys = [self.keys[i] for i in places]
         self.opens = [self.opens[i] for i in places]
         self.ends = [self.ends[i] for i in places]
         self.closes = [self.closes[i] for i in places]
         self._in_order = self._ascending()
         self._find_grids()
+        self._list_sequences()
         self._dropped()
 
     def _dropped(self) -> None:
-        steps = self.dt[self.live]
-        if self.common_dt is None and steps.size and (steps == steps[0]).all():
-            self.common_dt = int(steps[0])
+        if self.common_dt is None and self.keys:
+            steps = self.dt[self.live]
+            if (steps == steps[0]).all():
+                self.common_dt = int(steps[0])
         self._in_order = self._in_order or self._ascending()
 
     def _ascending(self) -> bool:
         return all(x == sorted(x) for x in (self.opens, self.ends, self.closes))
 
-    def _reserve(self, rows: int, terms: int, dim: int) -> None:
-        stride, live = self._stride, self.live
-        if self.pieces.shape[2] == dim and stride >= rows:
-            return
-        self._stride = max(rows, stride)
-        grown = np.zeros((terms, self.max_chunks, self._stride, dim))
-        if self.keys:  # live chunks have the same terms and dim, the timeline sees to that
-            old = self.pieces.reshape(terms, self.max_chunks, stride, dim)
-            grown[:, :, :stride] = old
-            moved = self.first[live] // stride * self._stride + 1
-            self.offset[live] += moved - self.first[live]
-            self.first[live] = moved
-        self.pieces = grown.reshape(terms, -1, dim)
-        self.planes = tuple(self.pieces)
+
+def _place_after(mark: Mark, zero: int, dt: int) -> tuple[int, int]:
+    """Return the run and grid number of a chunk that follows a row."""
+    run, zero_before, grid, dt_before, _ = mark
+    steps, off = divmod(zero - zero_before + _SAME_GRID_NS, dt)
+    if off > 2 * _SAME_GRID_NS or dt != dt_before:
+        return run + 1, 0
+    return run, grid + steps
+
+
+@lru_cache(maxsize=256)
+def _per_second(dt: int) -> Array:
+    """Return steps per second as an array (): numpy multiplies by it sooner than by a float."""
+    return np.array(1e9 / dt)

@@ -16,7 +16,8 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from bc_runtime.execution.chunk_table import Array, ChunkTable, Rows
+from bc_runtime.execution.action_store import Array
+from bc_runtime.execution.chunk_table import ChunkTable, Rows
 from bc_runtime.execution.soft_mask import MaskSchedule, fold_weights, mask
 from bc_runtime.spec.errors import ExecutionError, available, did_you_mean
 

@@ -10,13 +10,21 @@ from enum import StrEnum
 import numpy as np
 
 from bc_runtime.execution import rotation
+from bc_runtime.execution.action_store import Array
 from bc_runtime.execution.anchoring import absolute_actions
 from bc_runtime.execution.blending import BlendOptions, blend
 from bc_runtime.execution.chunk import SNAP_NS, ActionChunk
-from bc_runtime.execution.chunk_table import Array, ChunkTable
-from bc_runtime.execution.interpolation import Interpolation, pieces_at, write_pieces
+from bc_runtime.execution.chunk_table import ChunkTable
+from bc_runtime.execution.interpolation import Interpolation, Pieces, mean_on_grid, write_pieces
 from bc_runtime.execution.layout import ActionLayout
-from bc_runtime.execution.setpoint import CommittedPrefix, Hole, HoleReason, LiveChunk, Setpoint
+from bc_runtime.execution.setpoint import (
+    CommittedPrefix,
+    Hole,
+    HoleReason,
+    LiveChunk,
+    Setpoint,
+    make_setpoint,
+)
 from bc_runtime.execution.strategies import Strategy
 from bc_runtime.spec.errors import ExecutionError
 
@@ -86,6 +94,10 @@ class Timeline:
         self.blending = blending or BlendOptions()
         self._start_from_rest = start_from_rest
         self._retain_ns = round(retain_s * 1e9)
+        self._actions_around = (
+            self.interpolation is not Interpolation.HOLD and not strategy.newest_only
+        )
+        self._cell = self.interpolation.actions, self.interpolation.terms
         self._table = ChunkTable(max_chunks)
         self._epoch = epoch
         self._newer_than_ns: int | None = None
@@ -137,8 +149,9 @@ class Timeline:
             chunk, layout = reordered, self._layout
         zero_ns = chunk.time_of(0)
         open_ns = max(chunk.stamp_ns, zero_ns)
-        steps = self.strategy.executable_steps(chunk.chunk_size)
-        close_ns = min(open_ns + steps * chunk.dt_ns, chunk.end_ns)
+        size = chunk.chunk_size
+        steps = self.strategy.executable_steps(size)
+        close_ns = min(open_ns + steps * chunk.dt_ns, zero_ns + size * chunk.dt_ns)
         rest_ns = self._rest_until(chunk.received_ns)
         shift_ns = 0 if rest_ns is None else max(rest_ns - chunk.stamp_ns, 0)
         if close_ns + shift_ns <= chunk.received_ns:
@@ -154,39 +167,36 @@ class Timeline:
             table.drop_oldest()
             place -= 1
         self._layout = layout
-        shape = self.interpolation.terms, layout.inner_dim
-        pieces = table.insert(place, key, chunk, open_ns, close_ns, shape)
-        write_pieces(pieces, absolute_actions(chunk), self.interpolation, layout)
+        shape = (*self._cell, layout.inner_dim)
+        row, grid = table.insert(place, key, chunk, zero_ns, open_ns, close_ns, shape)
+        block = table.store.block(size).transpose(1, 0, 2)
+        write_pieces(block, absolute_actions(chunk), self.interpolation, layout)
+        table.store.write(row, grid, size)
         return AddResult.ACCEPTED if newest else AddResult.OUT_OF_ORDER
 
     def at(self, t_ns: int) -> Setpoint | Hole:
         """Return what the known chunks want at a time [ns, ROS clock], or why they do not say."""
-        table, layout = self._table, self._layout
-        rows, n = table.covering(t_ns)
+        table, layout, strategy = self._table, self._layout, self.strategy
+        rows, n = table.covering(t_ns, actions_around=self._actions_around)
         if layout is None or not n:
             return self._hole(t_ns)
-        if self.strategy.newest_only:
+        if strategy.newest_only:
             newest = rows.stop - 1 if isinstance(rows, slice) else int(rows[-1])
             rows = slice(newest, newest + 1)
             weights = _ALONE
         else:
-            if self.interpolation is not Interpolation.HOLD:
-                rows, n = table.with_actions_around(rows, n, t_ns)
-            weights = self.strategy.weights(table, rows, n, t_ns)
-        pieces = pieces_at(table, rows, t_ns, self.interpolation)
-        value, rate = blend(pieces, weights, layout, self.blending)
-        if layout.rotations:
-            value, rate = _outside(value, rate, layout)
+            weights = strategy.weights(table, rows, n, t_ns)
+        cells, u, per_s = table.cells_at(rows, t_ns)
+        if layout.all_linear and isinstance(u, float):  # what `blend` comes to, without a detour
+            value, rate = mean_on_grid(cells, layout.inner_dim, u, per_s, weights)
+        else:
+            pieces = Pieces(cells, layout.inner_dim, u, per_s)
+            value, rate = blend(pieces, weights, layout, self.blending)
+            if layout.rotations:
+                value, rate = _outside(value, rate, layout)
         value.setflags(write=False)
         rate.setflags(write=False)
-        return Setpoint(
-            t_ns=t_ns,
-            names=layout.names,
-            values=value,
-            velocities=rate,
-            chunk_sequences=table.sequence[rows].copy(),
-            weights=weights,
-        )
+        return make_setpoint(t_ns, layout.names, value, rate, table.sequence[rows], weights)
 
     def remaining_s(self, t_ns: int) -> float:
         """Return how long the plan lasts from a time on without a hole [s]; 0 in a hole."""

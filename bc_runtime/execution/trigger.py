@@ -82,6 +82,7 @@ class InferenceTrigger:
                 )
         if dt_ns <= 0:
             raise ExecutionError(f'trigger: expected dt_ns above 0, got {dt_ns}')
+        self._dt_ns = dt_ns
         self._period_ns = 1e9 / rate_hz if rate_hz else 0.0
         self._steps_ns = (n_action_steps or 0) * dt_ns
         self._horizon_s = horizon_s or 0.0
@@ -103,14 +104,14 @@ class InferenceTrigger:
         return self._in_flight_ns is not None
 
     def decide(
-        self, *, now_ns: int, observation_ns: int | None, remaining_s: float = 0.0
+        self, *, now_ns: int, observation_ns: int | None, remaining_s: float | None = None
     ) -> TriggerDecision:
         """Return whether to infer now; changes nothing.
 
         Args:
             now_ns: Present time.
             observation_ns: Stamp of the newest valid observation, None if there is none.
-            remaining_s: How long the present plan lasts, `Timeline.remaining_s`.
+            remaining_s: How long the present plan lasts, `Timeline.remaining_s`; None if unknown.
         """
         if self.in_flight:
             return TriggerDecision.IN_FLIGHT
@@ -155,7 +156,7 @@ class InferenceTrigger:
         if self.mode is TriggerMode.RATE:
             self._origin_ns = None
 
-    def _due(self, now_ns: int, observation_ns: int, remaining_s: float) -> bool:
+    def _due(self, now_ns: int, observation_ns: int, remaining_s: float | None) -> bool:
         lead_ns = (self.delays.estimate_ns or 0) if self._compensate else 0
         if self.mode is TriggerMode.RATE:
             if self._origin_ns is None or now_ns < self._origin_ns:
@@ -165,7 +166,11 @@ class InferenceTrigger:
         if self.mode is TriggerMode.EVERY_N_ACTION_STEPS:
             if self._last_ns is None or observation_ns < self._last_ns:
                 return True
-            return observation_ns + lead_ns >= self._last_ns + self._steps_ns - SNAP_NS
+            if observation_ns + lead_ns >= self._last_ns + self._steps_ns - SNAP_NS:
+                return True
+            # A plan that ends before the next observation could renew it would leave a hole.
+            next_ns = self._dt_ns + lead_ns
+            return remaining_s is not None and remaining_s * 1e9 < next_ns - SNAP_NS
         if self.mode is TriggerMode.REMAINING_HORIZON:
-            return remaining_s <= self._horizon_s + lead_ns * 1e-9
+            return (remaining_s or 0.0) <= self._horizon_s + lead_ns * 1e-9
         return True

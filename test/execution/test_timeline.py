@@ -293,6 +293,38 @@ def test_a_policy_of_single_actions_is_executed(make_chunk):
     assert isinstance(line.at(5 * STEP), Hole)
 
 
+def test_a_single_action_does_not_move_in_its_last_nanoseconds(make_chunk):
+    """Regressions pinned: behind a chunk's end lay what an older chunk had left there.
+
+    Grids a nanosecond apart count as one, so that the end of a single action may be asked for at
+    the next grid point. Its rate was the way to a stale action, and not 0.
+    """
+    line = timeline('temporal_ensemble', {'coeff': 0.0}, start_from_rest=False)
+    line.add(make_chunk([5.0], stamp_ns=0, sequence=1))
+    line.add(make_chunk([5.0, 5.0], stamp_ns=STEP - 2, sequence=2))
+    setpoint = line.at(STEP - 1_001)
+    assert setpoint.chunk_sequences.tolist() == [1, 2]
+    assert setpoint.values.tolist() == [5.0]
+    assert setpoint.velocities.tolist() == [0.0]
+
+
+def test_chunk_sequences_stay_what_they_were(make_chunk):
+    """They are views into a column that chunks are inserted into, dropped from and moved in."""
+    line = timeline('temporal_ensemble', retain_s=0.0, max_chunks=8)
+    kept = []
+    for step in range(200):
+        for sequence in (step, step + 1000):  # every second one comes late
+            stamp_ns = (step if sequence == step else step - 3) * STEP
+            line.add(make_chunk(np.zeros(5), stamp_ns=stamp_ns, sequence=sequence))
+            found = line.at(step * STEP).chunk_sequences
+            kept.append((found, found.tolist()))
+        if step % 50 == 49:
+            line.clear(0)
+    assert all(found.tolist() == before for found, before in kept)
+    with pytest.raises(ValueError, match='read-only'):
+        kept[0][0][0] = 1
+
+
 def test_impossible_arguments():
     with pytest.raises(ExecutionError, match='max_chunks'):
         timeline(max_chunks=0)

@@ -25,7 +25,7 @@ def run(trigger, *, until_ms, delay_ms, camera_ms=10, remaining=None):
         decision = trigger.decide(
             now_ns=now_ns,
             observation_ns=observation_ns,
-            remaining_s=remaining(now_ns) if remaining else 0.0,
+            remaining_s=remaining(now_ns) if remaining else None,
         )
         if decision is TriggerDecision.INFER:
             assert not trigger.in_flight
@@ -90,6 +90,17 @@ def test_every_n_action_steps_starts_early_enough_for_the_measured_delay():
         'every_n_action_steps', dt_ns=DT_NS, n_action_steps=8, compensate_delay=False
     )
     assert run(late, until_ms=1_300, delay_ms=90) == [0, 400, 800, 1_200]
+
+
+def test_every_n_action_steps_renews_a_plan_that_ends_sooner():
+    """The next observation, a step later, would come too late for a plan that ends before it."""
+    trigger = InferenceTrigger('every_n_action_steps', dt_ns=DT_NS, n_action_steps=8)
+    trigger.started(now_ns=0, observation_ns=0)
+    trigger.finished(received_ns=0)
+    at = {'now_ns': 100 * MS, 'observation_ns': 100 * MS}
+    assert trigger.decide(**at, remaining_s=0.049) is TriggerDecision.INFER
+    assert trigger.decide(**at, remaining_s=0.050) is TriggerDecision.NOT_DUE
+    assert trigger.decide(**at) is TriggerDecision.NOT_DUE
 
 
 def test_remaining_horizon():
