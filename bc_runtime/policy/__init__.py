@@ -21,7 +21,9 @@ from bc_runtime.policy.errors import (
 from bc_runtime.policy.loader import load_policy
 from bc_runtime.policy.model_path import list_models
 from bc_runtime.policy.onnx_policy import OnnxPolicy
+from bc_runtime.policy.retry import OneRetry, Remedy
 from bc_runtime.policy.slot import PolicyFacts, PolicySlot, SlotState, SlotStatus
+from bc_runtime.policy.two_graph_policy import TwoGraphPolicy
 
 __all__ = [
     'BackendUnavailable',
@@ -33,18 +35,21 @@ __all__ = [
     'ModelNotFound',
     'NoPolicy',
     'NonFiniteOutput',
+    'OneRetry',
     'OnnxPolicy',
     'Policy',
     'PolicyFacts',
     'PolicySlot',
     'Prefix',
     'ProviderUnavailable',
+    'Remedy',
     'SelfTestFailed',
     'SlotBusy',
     'SlotState',
     'SlotStatus',
     'SpecMismatch',
     'SpecMissing',
+    'TwoGraphPolicy',
     'accepts_prefix',
     'list_models',
     'load_policy',

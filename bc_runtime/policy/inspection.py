@@ -13,7 +13,10 @@ import time
 
 import numpy as np
 
+from bc_runtime.policy.base import Policy
 from bc_runtime.policy.errors import SelfTestFailed
+from bc_runtime.policy.loader import load_policy
+from bc_runtime.policy.model_path import suffix_of
 from bc_runtime.policy.onnx_file import OnnxFile, read_onnx_file
 from bc_runtime.policy.onnx_policy import OnnxPolicy
 from bc_runtime.policy.onnx_session import (
@@ -25,7 +28,12 @@ from bc_runtime.policy.onnx_session import (
     import_onnxruntime,
 )
 from bc_runtime.policy.policy_file import read_spec
+from bc_runtime.policy.program import archive as program_archive
+from bc_runtime.policy.remote import contract as remote_contract
 from bc_runtime.policy.self_test import run_self_test, warm_up
+from bc_runtime.policy.signature import spec_inputs, spec_outputs
+from bc_runtime.policy.spec_of import spec_of
+from bc_runtime.policy.two_graph_policy import TwoGraphPolicy, read_step_file
 from bc_runtime.spec.errors import BcError
 
 #: Runs that are not counted in the latency.
@@ -40,16 +48,20 @@ def inspect_model(
 ) -> Facts:
     """Return facts about a model; what is wrong with it is a fact, too.
 
-    Keys: `file`, `machine`, `graph`, `spec`, `self_test`, `latency` and `problems` (messages;
-    empty for a policy that may act). A section that could not be found out is None.
+    Keys: `file`, `second_file` (of a two-graph policy), `machine`, `graph`, `spec`,
+    `self_test`, `latency` and `problems` (messages; empty for a policy that may act). A
+    section that could not be found out is None.
 
     Raises:
-        PolicyError: the file is no ONNX model at all.
+        PolicyError: the file is no model at all.
     """
+    if suffix_of(path) in (program_archive.SUFFIX, remote_contract.SUFFIX):
+        return _inspect_other(path, threads=threads, runs=runs)
     file = read_onnx_file(path)
     problems: list[str] = []
     facts: Facts = {
         'file': _file_facts(file),
+        'second_file': None,
         'machine': None,
         'graph': None,
         'spec': None,
@@ -69,14 +81,32 @@ def inspect_model(
         start = time.perf_counter()
         session = create_session(file, providers=providers, allow_fallback=False, threads=count)
         load_s = time.perf_counter() - start
-        facts['graph'] = {
+        graph: Facts = {
             'provider': session.get_providers()[0],
             'load_s': load_s,
             'inputs': [str(each) for each in graph_inputs(session)],
             'outputs': [str(each) for each in graph_outputs(session)],
         }
+        facts['graph'] = graph
         if spec is not None:
-            policy = OnnxPolicy(session=session, spec=spec, file=file)
+            policy: OnnxPolicy | TwoGraphPolicy
+            if spec.sampling is None:
+                policy = OnnxPolicy(session=session, spec=spec, file=file)
+            else:
+                step_file = read_step_file(file, spec.sampling)
+                facts['second_file'] = _file_facts(step_file)
+                step = create_session(
+                    step_file, providers=providers, allow_fallback=False, threads=count
+                )
+                facts['graph'] = {
+                    **graph,
+                    'load_s': time.perf_counter() - start,
+                    'step_inputs': [str(each) for each in graph_inputs(step)],
+                    'step_outputs': [str(each) for each in graph_outputs(step)],
+                }
+                policy = TwoGraphPolicy(
+                    encoder=session, step=step, spec=spec, file=file, step_file=step_file
+                )
             facts['self_test'] = _self_test_facts(policy, problems)
             facts['latency'] = _latency_facts(policy, runs)
     except BcError as error:
@@ -89,6 +119,11 @@ def _file_facts(file: OnnxFile) -> Facts:
         'path': str(file.path),
         'size_bytes': file.size,
         'sha256': file.sha256,
+        'format': (
+            f'ONNX IR {file.ir_version}, opset '
+            + ', '.join(f'{domain} {version}' for domain, version in file.opsets.items())
+            + f', by {file.producer}'
+        ),
         'ir_version': file.ir_version,
         'opsets': dict(file.opsets),
         'producer': file.producer,
@@ -107,7 +142,43 @@ def _machine_facts(threads: int) -> Facts:
     }
 
 
-def _self_test_facts(policy: OnnxPolicy, problems: list[str]) -> Facts:
+def _inspect_other(path: Path, *, threads: int | None, runs: int) -> Facts:
+    """Exported programs and policy servers: what is known without ONNX Runtime."""
+    problems: list[str] = []
+    facts: Facts = dict.fromkeys(('machine', 'graph', 'spec', 'self_test', 'latency'))
+    facts['problems'] = problems
+    if suffix_of(path) == remote_contract.SUFFIX:
+        contract = remote_contract.read_remote_file(path)
+        size, digest, form = path.stat().st_size, contract.digest, f'server at {contract.url}'
+    else:
+        program = program_archive.read_program_file(path)
+        size, digest = program.size, program.sha256
+        form = f'exported program of torch {program.torch_version}'
+    facts['file'] = {
+        'path': str(path.resolve()),
+        'size_bytes': size,
+        'sha256': digest,
+        'format': form,
+        'external_data': [],
+    }
+    try:
+        facts['spec'] = spec_of(path, ()).to_dict()
+        start = time.perf_counter()
+        policy = load_policy(path, threads=threads, self_test=False, warm_up_runs=0)
+        facts['graph'] = {
+            'provider': policy.provider,
+            'load_s': time.perf_counter() - start,
+            'inputs': [str(each) for each in spec_inputs(policy.spec)],
+            'outputs': [str(each) for each in spec_outputs(policy.spec)],
+        }
+        facts['self_test'] = _self_test_facts(policy, problems)
+        facts['latency'] = _latency_facts(policy, runs)
+    except BcError as error:
+        problems.append(str(error))
+    return facts
+
+
+def _self_test_facts(policy: Policy, problems: list[str]) -> Facts:
     test = policy.spec.self_test
     if test is None:
         return {'result': 'none stored', 'max_abs_error': None, 'tolerance': None}
@@ -123,7 +194,7 @@ def _self_test_facts(policy: OnnxPolicy, problems: list[str]) -> Facts:
     }
 
 
-def _latency_facts(policy: OnnxPolicy, runs: int) -> Facts:
+def _latency_facts(policy: Policy, runs: int) -> Facts:
     first = warm_up(policy, runs=WARM_UP_RUNS, budget_s=LATENCY_BUDGET_S).durations_ns[0]
     timed = warm_up(policy, runs=runs, budget_s=LATENCY_BUDGET_S).durations_ns
     p50, p99 = (float(v) for v in np.percentile(timed, [50, 99]) / 1e6)

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from bc_runtime.policy.errors import ModelNotAllowed, ModelNotFound
 from bc_runtime.spec.errors import available, did_you_mean
+from bc_runtime.spec.sampling import STEP_SUFFIX
 
-SUFFIX = '.onnx'
+#: The kinds of model: ONNX files, exported programs, and side files of policy servers.
+SUFFIXES = ('.onnx', '.pt2', '.remote.yaml')
+SUFFIX = SUFFIXES[0]
 #: ONNX files cannot be larger (protobuf); external data is counted apart.
 MAX_MODEL_BYTES = 2_147_483_647
 
@@ -18,31 +21,53 @@ MAX_MODEL_BYTES = 2_147_483_647
 def list_models(model_dirs: Iterable[Path]) -> tuple[str, ...]:
     """Return the bare names that can be loaded from `model_dirs`, sorted."""
     names = {
-        path.stem
+        path.name.removesuffix(suffix)
         for directory in model_dirs
         if directory.is_dir()
-        for path in directory.glob(f'*{SUFFIX}')
-        if path.is_file()
+        for suffix in SUFFIXES
+        for path in directory.glob(f'*{suffix}')
+        if path.is_file() and not is_second_graph(path)
     }
     return tuple(sorted(names))
+
+
+def is_second_graph(path: Path) -> bool:
+    """Say whether a file is the step network of the two-graph policy beside it."""
+    first = path.name.removesuffix(STEP_SUFFIX)
+    return first != path.name and path.with_name(first + SUFFIX).is_file()
+
+
+def suffix_of(path: Path) -> str:
+    """Return which of `SUFFIXES` a file name ends in; empty if none."""
+    return next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), '')
 
 
 def find_model(path_or_name: str | Path, *, model_dirs: Sequence[Path]) -> Path:
     """Return the model file that is meant; directories are searched in order.
 
-    What contains a slash or ends in `.onnx` is a path (a bare file name is looked for in the
-    current directory, then in `model_dirs`); anything else is a name.
+    What contains a slash or ends in one of `SUFFIXES` is a path (a bare file name is looked for in
+    the current directory, then in `model_dirs`); anything else is a name.
 
     Raises:
         ModelNotFound: lists the models that exist.
     """
     text = str(path_or_name)
+    if text.startswith(('ws://', 'wss://')):
+        raise ModelNotFound(
+            f'{text}: the address of a policy server is no file. Describe the server in a file '
+            f'<name>{SUFFIXES[2]} among the models and load that (docs/how-to/remote_policy.md)',
+            requested=text,
+            available=list_models(model_dirs),
+        )
     path = Path(text).expanduser()
-    is_path = isinstance(path_or_name, Path) or '/' in text or path.suffix == SUFFIX
+    suffix = suffix_of(path)
+    is_path = isinstance(path_or_name, Path) or '/' in text or bool(suffix)
     candidates = [path] if is_path else []
     if text and path.name == text:
-        file_name = text if path.suffix == SUFFIX else text + SUFFIX
-        candidates += [directory / file_name for directory in model_dirs]
+        endings = ('',) if suffix else SUFFIXES
+        candidates += [
+            directory / f'{text}{ending}' for directory in model_dirs for ending in endings
+        ]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
@@ -53,8 +78,8 @@ def find_model(path_or_name: str | Path, *, model_dirs: Sequence[Path]) -> Path:
     message = f'model {text!r}: {what}.' if is_path else f'there is no model named {text!r}.'
     message += f' Models in {where}: {available(names)}.'
     if is_path and beside and path.parent not in model_dirs:
-        message += f' ONNX files in {path.parent}: {available(f"{n}{SUFFIX}" for n in beside)}.'
-    hint = did_you_mean(path.stem if is_path else text, (*names, *beside))
+        message += f' Models in {path.parent}: {available(beside)}.'
+    hint = did_you_mean(path.name.removesuffix(suffix), (*names, *beside))
     raise ModelNotFound(message + hint, requested=text, available=(*names, *beside))
 
 

@@ -114,7 +114,7 @@ def read_onnx_file(path: Path) -> OnnxFile:
         sha256=digest,
         ir_version=found.ir_version,
         opsets=MappingProxyType(found.opsets),
-        producer=' '.join(found.producer),
+        producer=' '.join(found.producer).strip(),
         metadata=MappingProxyType(found.metadata),
         external_data=external,
     )

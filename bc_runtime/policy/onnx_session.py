@@ -185,8 +185,15 @@ def _explain(ort: Any, file: OnnxFile, names: Sequence[str], error: Exception) -
             f'{text}. Upgrade onnxruntime, or export the policy with an older opset'
         )
     if names[0] in _CUDA_BASED and ('CUDA' in text or 'out of memory' in text.lower()):
+        fix = 'Check the driver and the CUDA version of the package, or choose another provider'
+        if 'memory' in text.lower():
+            fix = (
+                'The device has no memory left: close what else uses it, load a smaller form '
+                '(bc optimize --form fp16), or limit the policy in charge with gpu_mem_limit; '
+                'while a policy is exchanged, both are in memory'
+            )
         return ProviderUnavailable(
-            f'execution provider {names[0]} failed while loading {file.path}: {text}',
+            f'execution provider {names[0]} failed while loading {file.path}: {text}. {fix}',
             requested=names[0],
             available=tuple(ort.get_available_providers()),
         )

@@ -8,9 +8,11 @@ import dataclasses
 from pathlib import Path
 
 from bc_runtime.policy.errors import SpecMissing
+from bc_runtime.policy.model_path import SUFFIX, is_second_graph
 from bc_runtime.policy.onnx_file import OnnxFile
 from bc_runtime.spec.errors import SpecError, available
 from bc_runtime.spec.policy_spec import METADATA_KEY, PolicySpec
+from bc_runtime.spec.sampling import STEP_SUFFIX
 
 SIDE_SUFFIX = '.policy.yaml'
 
@@ -37,6 +39,11 @@ def read_spec(file: OnnxFile, *, requested: Path | None = None) -> PolicySpec:
     if text is None:
         if side is not None:
             return PolicySpec.from_yaml_file(side)
+        if is_second_graph(file.path):
+            first = file.path.name.removesuffix(STEP_SUFFIX) + SUFFIX
+            raise SpecMissing(
+                f'{file.path}: this is the second graph of the policy {first} beside it; load that'
+            )
         raise SpecMissing(
             f'{file.path}: the model has no policy spec: expected JSON in the metadata property '
             f'{METADATA_KEY!r} or a side file {beside[0].name} beside it; metadata in the file: '

@@ -61,7 +61,20 @@ def check_signature(
     Raises:
         SpecMismatch: lists every difference and prints both sides.
     """
-    wanted_inputs, wanted_outputs = spec_inputs(spec), spec_outputs(spec)
+    check_tensors(
+        spec_inputs(spec), spec_outputs(spec), graph_inputs, graph_outputs, source=source
+    )
+
+
+def check_tensors(
+    wanted_inputs: Sequence[TensorInfo],
+    wanted_outputs: Sequence[TensorInfo],
+    graph_inputs: Sequence[TensorInfo],
+    graph_outputs: Sequence[TensorInfo],
+    *,
+    source: str,
+) -> None:
+    """Refuse a graph that has other tensors than the spec wants; see `check_signature`."""
     problems = _compare('input', wanted_inputs, graph_inputs)
     missing = {info.name for info in graph_inputs} - {info.name for info in wanted_inputs}
     problems += [

@@ -19,11 +19,10 @@ import tempfile
 import numpy as np
 
 from bc_runtime.policy.errors import ModelFileError
-from bc_runtime.policy.loader import load_policy
+from bc_runtime.policy.loader import load_policy, open_onnx
 from bc_runtime.policy.onnx_file import OnnxFile, metadata_field, read_onnx_file, spans_without
-from bc_runtime.policy.onnx_policy import OnnxPolicy
-from bc_runtime.policy.onnx_session import CPU, create_session
 from bc_runtime.policy.self_test import run_seeded
+from bc_runtime.policy.two_graph_policy import TwoGraphPolicy
 from bc_runtime.spec.errors import PolicyError
 from bc_runtime.spec.policy_spec import METADATA_KEY, PolicySpec, SelfTest
 
@@ -44,7 +43,8 @@ def wrap_model(
     """Write `out`: the model with its spec and a self-test computed here on the CPU.
 
     The file appears only when it has been loaded and has passed that self-test. A spec that the
-    model already carries is replaced. External data is copied beside `out`.
+    model already carries is replaced. External data and the second graph of a two-graph policy are
+    copied beside `out`, under their own names.
 
     Args:
         model: Existing ONNX file.
@@ -72,8 +72,7 @@ def wrap_model(
         raise ModelFileError(f'{out}: expected a file name that ends in .onnx')
     if out.exists() and not overwrite:
         raise ModelFileError(f'{out}: exists already; choose another name or allow overwriting')
-    session = create_session(file, providers=[CPU], allow_fallback=False, threads=None)
-    policy = OnnxPolicy(session=session, spec=dataclasses.replace(spec, self_test=None), file=file)
+    policy = open_onnx(file, dataclasses.replace(spec, self_test=None))
     expected = run_seeded(policy, seed)
     if not np.array_equal(expected, run_seeded(policy, seed)):
         raise ModelFileError(
@@ -86,13 +85,16 @@ def wrap_model(
         seed=seed, expected=tuple(float(v) for v in expected.ravel()), tolerance=tolerance
     )
     stored = dataclasses.replace(spec, self_test=test)
+    beside = [*file.external_data]
+    if isinstance(policy, TwoGraphPolicy):
+        beside += [policy.step_file.path.name, *policy.step_file.external_data]
     with _beside(out) as folder:
         partial = folder / out.name
         _copy_with_spec(file, partial, stored.to_json())
-        for name in file.external_data:
+        for name in beside:
             shutil.copy(file.path.parent / name, folder / name)
         load_policy(partial)
-        for name in file.external_data:
+        for name in beside:
             _place(folder / name, out.parent / name, overwrite=overwrite)
         os.replace(partial, out)
     return stored

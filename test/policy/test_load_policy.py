@@ -83,7 +83,7 @@ def test_an_unknown_name_lists_the_models_and_the_nearest(build: Build, tmp_path
 
 def test_a_missing_path_lists_what_lies_beside_it(build: Build, tmp_path: Path) -> None:
     build('arm_act.onnx')
-    with pytest.raises(ModelNotFound, match=r'there is no such file.*arm_act\.onnx'):
+    with pytest.raises(ModelNotFound, match=r'there is no such file.*arm_act'):
         load_policy(tmp_path / 'arm_ac.onnx')
 
 
@@ -95,9 +95,9 @@ def test_a_directory_is_not_a_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('address', 'words'),
     [
-        ('policy.pt2', 'no backend for .pt2 files; supported: ONNX files'),
+        ('policy.pt', 'no backend for .pt files; supported: files that end in .onnx, .pt2'),
         ('runs/last.ckpt', 'no backend for .ckpt files'),
-        ('ws://gpu-server:8000', 'no backend for ws:// addresses'),
+        ('http://gpu-server:8000', 'no backend for http:// addresses'),
     ],
 )
 def test_other_kinds_of_model_list_what_is_supported(address: str, words: str) -> None:
@@ -343,6 +343,26 @@ def test_a_provider_that_silently_falls_back_is_noticed(
     monkeypatch.setattr(onnxruntime, 'InferenceSession', create)
     with pytest.raises(ProviderUnavailable, match='fell back to CPUExecutionProvider'):
         load_policy(build(seed=3), providers=listed)
+
+
+def test_out_of_gpu_memory_at_load_says_what_to_do(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    listed = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: listed)
+
+    def create(path: str, **_: Any) -> Any:
+        raise RuntimeError(
+            'BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size '
+            '4194304; CUDA failure 2: out of memory'
+        )
+
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', create)
+    with pytest.raises(ProviderUnavailable, match='no memory left: close what else') as error:
+        load_policy(build(seed=3), providers=listed)
+    assert 'bc optimize --form fp16' in message(error)
 
 
 def test_two_onnxruntime_distributions_are_refused(
