@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 import contextlib
 import io
 import logging
@@ -18,6 +18,7 @@ import torch
 
 from bc_runtime.export.errors import ExportError
 from bc_runtime.spec import PolicySpec
+from bc_runtime.spec.inputs import RecurrentInput
 
 EXPORTERS: Final = ('dynamo', 'legacy')
 #: Written by default: readable by every ONNX Runtime since 1.14.
@@ -35,8 +36,9 @@ def to_onnx(
     """Return the `onnx.ModelProto` of a module, with the names of the spec.
 
     Args:
-        module: A torch module in inference mode; takes the spec's inputs in order.
-        spec: Names the inputs and the output; batch 1, all shapes static.
+        module: A torch module in inference mode, or a `torch.export.ExportedProgram`; takes the
+            spec's inputs in order.
+        spec: Names the inputs and the outputs; batch 1, all shapes static.
         inputs: One example tensor per input.
         exporter: `dynamo` (torch.export) or `legacy` (TorchScript).
         opset: ONNX operator set.
@@ -44,18 +46,47 @@ def to_onnx(
     Raises:
         ExportError: the exporter is unknown or fails, or the model is not valid.
     """
+    given = {item.name: inputs[item.name] for item in spec.inputs}
+    return write_graph(
+        module, given, output_names(spec), name=spec.name, exporter=exporter, opset=opset
+    )
+
+
+def write_graph(
+    module: Any,
+    inputs: Mapping[str, NDArray[np.generic]],
+    outputs: Sequence[str],
+    *,
+    name: str,
+    exporter: str,
+    opset: int,
+) -> Any:
+    """Return the `onnx.ModelProto` of a module with named inputs and outputs; see `to_onnx`."""
     if exporter not in EXPORTERS:
         raise ExportError(
             f'expected one of the exporters {", ".join(EXPORTERS)}, got {exporter!r}'
         )
-    example = tuple(torch.from_numpy(np.array(inputs[item.name])) for item in spec.inputs)
+    example = tuple(torch.from_numpy(np.array(value)) for value in inputs.values())
     buffer = io.BytesIO()
-    names = {'input_names': [item.name for item in spec.inputs], 'output_names': [spec.output]}
+    names = {'input_names': list(inputs), 'output_names': list(outputs)}
+    is_program = isinstance(module, torch.export.ExportedProgram)
+    if is_program and exporter == 'legacy':
+        raise ExportError(
+            f'{name}: the legacy exporter takes modules only, got an exported program; use '
+            'the exporter dynamo'
+        )
     try:
         with torch.no_grad(), _quiet():
             if exporter == 'dynamo':
+                # Shapes seen by an earlier export in this process would turn dynamic.
+                torch._dynamo.reset()
                 program = torch.onnx.export(
-                    module, example, dynamo=True, opset_version=opset, verbose=False, **names
+                    module,
+                    () if is_program else example,
+                    dynamo=True,
+                    opset_version=opset,
+                    verbose=False,
+                    **names,
                 )
                 program.save(buffer, external_data=False)
             else:
@@ -64,16 +95,23 @@ def to_onnx(
                 )
         model = onnx.load_model_from_string(buffer.getvalue())
         strip(model)
+        model.producer_name, model.producer_version = 'bc_runtime', ''
         onnx.checker.check_model(model, full_check=True)
     # The exporters raise what they like; all of it means the same to the caller.
     except Exception as error:
         hint = 'legacy' if exporter == 'dynamo' else 'dynamo'
         raise ExportError(
-            f'{spec.name}: the {exporter} exporter of torch {torch.__version__} failed: '
+            f'{name}: the {exporter} exporter of torch {torch.__version__} failed: '
             f'{type(error).__name__}: {error}. Try the exporter {hint!r} or another opset '
             f'(now {opset})'
         ) from error
     return model
+
+
+def output_names(spec: PolicySpec) -> tuple[str, ...]:
+    """Return the names of a graph's outputs: the chunk, then hidden states in order."""
+    hidden = (item.output for item in spec.inputs if isinstance(item, RecurrentInput))
+    return (spec.output, *hidden)
 
 
 def strip(model: Any) -> None:
@@ -131,12 +169,14 @@ def _strip_infos(message: Any) -> None:
 @contextlib.contextmanager
 def _quiet() -> Any:
     """Keep the exporters' progress and deprecation notes away from the terminal."""
-    logger = logging.getLogger('torch.onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ('torch.onnx', 'onnxscript', 'onnx_ir')]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter('ignore')
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -22,7 +22,8 @@ def check_statistics(spec: PolicySpec, module: Any) -> None:
     Args:
         spec: Must have `state.<joint>` for the joints of its position inputs and
             `action.<name>` for every action.
-        module: The torch module; a normalisation that was never set is NaN in its buffers.
+        module: The torch module or exported program; a normalisation that was never set is NaN
+            in its buffers.
 
     Raises:
         StatisticsMissing: names the dimensions or tensors and what to do.
@@ -37,9 +38,10 @@ def check_statistics(spec: PolicySpec, module: Any) -> None:
             f'{available(spec.training_ranges)}. Take them from the training data and put them '
             'into PolicySpec.training_ranges'
         )
+    state = module.state_dict  # a method of modules, a property of exported programs
     bad = [
         name
-        for name, tensor in module.state_dict().items()
+        for name, tensor in (state() if callable(state) else state).items()
         if not np.isfinite(tensor.detach().cpu().numpy()).all()
     ]
     if bad:
