@@ -24,11 +24,18 @@ ParameterValue = bool | int | float | str | list[str]
 
 PACKAGE = 'bc_runtime'
 RECORD_MODES = ('none', 'compressed', 'raw')
+#: An inference process that a signal ended is started again so often within so many seconds.
+INFERENCE_RESTARTS = 3
+RESTART_WINDOW_S = 60.0
+#: By this variable a supervisor tells a process how often that was within the window.
+RESTARTS_VARIABLE = 'BC_RESTARTS'
 
 #: Parameters that only launch arguments may set.
 OWNED_PARAMETERS = (
     'robot',
     'model',
+    'model_directories',
+    'role',
     'dry_run',
     'use_sim_time',
     'autostart',
@@ -41,6 +48,28 @@ COMMAND_MESSAGES = {
     'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
     'float64_multi_array': 'std_msgs/msg/Float64MultiArray',
     'joint_state': 'sensor_msgs/msg/JointState',
+    'twist': 'geometry_msgs/msg/Twist',
+    'twist_stamped': 'geometry_msgs/msg/TwistStamped',
+}
+
+#: What the nodes of a shadow say and hear in another place than the policy in charge.
+SHADOW_REMAPPINGS = MappingProxyType(
+    {
+        name: f'shadow/{name}'
+        for name in ('observation', 'observation_status', 'action_chunk', 'policy_info')
+    }
+)
+SHADOW_TOPICS = {
+    'shadow/action_chunk': 'bc_msgs/msg/ActionChunk',
+    'shadow/observation_status': 'bc_msgs/msg/ObservationStatus',
+    'shadow/policy_info': 'bc_msgs/msg/PolicyInfo',
+}
+
+#: Message types of the human's inputs in a robot's YAML.
+TAKEOVER_MESSAGES = {'bool': 'std_msgs/msg/Bool', 'joy': 'sensor_msgs/msg/Joy'}
+TELEOP_MESSAGES = {
+    'joint_state': 'sensor_msgs/msg/JointState',
+    'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
     'twist': 'geometry_msgs/msg/Twist',
     'twist_stamped': 'geometry_msgs/msg/TwistStamped',
 }
@@ -75,6 +104,18 @@ ARGUMENTS: tuple[Argument, ...] = (
     Argument(name='robot', default='sim_arm', description='Robot YAML, or a shipped robot'),
     Argument(
         name='model', default='sim_arm_act', description='Policy file (.onnx), or a shipped model'
+    ),
+    Argument(
+        name='model_directories',
+        default='',
+        description='Folders that models may come from, separated by colons; empty: the shipped '
+        'models, BC_MODEL_PATH and the folder of `model`',
+    ),
+    Argument(
+        name='shadow_model',
+        default='',
+        description='A second policy that sees the same sensors and never acts; its chunks go to '
+        'shadow/action_chunk',
     ),
     Argument(name='namespace', default='', description='Namespace of every node'),
     Argument(
@@ -125,6 +166,11 @@ class NodeDescription:
     Attributes:
         executable: Name under `ros2 run bc_runtime`.
         module: Python module whose `main()` is the same executable.
+        remappings: Relative topic name -> the name that it has for this node.
+        required: The deployment ends when this process ends.
+        restarts: How often within `RESTART_WINDOW_S` it is started again when a signal ended it (a
+            crash, the kernel's out-of-memory killer); the robot stands still meanwhile, and goes
+            on only when it is told to. An exit code is an answer and is never tried again.
     """
 
     name: str
@@ -134,6 +180,19 @@ class NodeDescription:
     log_level: str
     params_file: str
     parameters: Mapping[str, ParameterValue]
+    remappings: Mapping[str, str] = field(default_factory=dict)
+    required: bool = True
+    restarts: int = 0
+
+    @property
+    def enclave(self) -> str:
+        """SROS 2 enclave of the process; without security it is only a name."""
+        return '/' + '/'.join([*filter(None, self.namespace.split('/')), self.name])
+
+    @property
+    def logger(self) -> str:
+        """Name of the node's logger, as `--log-level` takes it."""
+        return '.'.join([*filter(None, self.namespace.split('/')), self.name])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,29 +233,46 @@ def describe(given: Mapping[str, str]) -> Deployment:
     params_file = arguments['params_file'] or str(share_directory() / 'config' / 'deploy.yaml')
     _refuse_arguments_in(Path(params_file))
 
-    def node(name: str, parameters: Mapping[str, ParameterValue]) -> NodeDescription:
+    def node(
+        name: str, parameters: Mapping[str, ParameterValue], *, shadow: bool = False
+    ) -> NodeDescription:
         shared: dict[str, ParameterValue] = {
             'use_sim_time': arguments['use_sim_time'] == 'true',
             'autostart': arguments['autostart'] == 'true',
         }
         return NodeDescription(
-            name=name,
+            name=f'shadow_{name}' if shadow else name,
             executable=name,
             module=f'bc_runtime.ros.{name}_node',
             namespace=arguments['namespace'],
             log_level=arguments['log_level'],
             params_file=params_file,
             parameters=MappingProxyType({**shared, **parameters}),
+            remappings=SHADOW_REMAPPINGS if shadow else MappingProxyType({}),
+            required=not shadow,
+            restarts=INFERENCE_RESTARTS if name == 'inference' else 0,
         )
 
-    robot_parameter = {'robot': str(robot_path)}
+    robot_parameter: dict[str, ParameterValue] = {'robot': str(robot_path)}
+    given_folders = [each for each in arguments['model_directories'].split(':') if each]
+    folders: dict[str, ParameterValue] = (
+        {'model_directories': given_folders} if given_folders else {}
+    )
+    patient: dict[str, ParameterValue] = {'startup_timeout_s': 0.0}
     nodes = [
         node('controller', {**robot_parameter, 'dry_run': arguments['dry_run'] == 'true'}),
         node('observation', robot_parameter),
-        node('inference', {**robot_parameter, 'model': arguments['model']}),
+        node('inference', {**robot_parameter, **folders, 'model': arguments['model']}),
     ]
+    if arguments['shadow_model']:
+        role = {'role': 'shadow', 'trigger': 'rate', 'model': arguments['shadow_model']}
+        nodes.append(node('observation', {**robot_parameter, **patient}, shadow=True))
+        nodes.append(node('inference', {**robot_parameter, **folders, **role}, shadow=True))
     if arguments['record'] != 'none':
-        topics = [f'{name}:{kind}' for name, kind in recorded_topics(robot, arguments['record'])]
+        recorded = recorded_topics(robot, arguments['record'])
+        if arguments['shadow_model']:
+            recorded += list(SHADOW_TOPICS.items())
+        topics = [f'{name}:{kind}' for name, kind in recorded]
         nodes.append(
             node('recorder', {'topics': topics, 'directory': arguments['record_directory']})
         )
@@ -241,11 +317,16 @@ def _sections(content: object, path: str = '') -> Iterator[tuple[str, Mapping[st
 def recorded_topics(robot: RobotConfig, images: str) -> list[tuple[str, str]]:
     """Return (topic, message type) of everything that an episode's bag holds."""
     topics = dict(INTERNAL_TOPICS)
-    topics[robot.joint_states.topic] = 'sensor_msgs/msg/JointState'
+    if robot.joint_states.topic:
+        topics[robot.joint_states.topic] = 'sensor_msgs/msg/JointState'
     topics[robot.instruction_topic] = 'std_msgs/msg/String'
     topics[robot.command.topic] = COMMAND_MESSAGES[robot.command.type]
     if robot.human.estop_topic:
         topics[robot.human.estop_topic] = 'std_msgs/msg/Bool'
+    if robot.human.takeover_topic:
+        topics[robot.human.takeover_topic] = TAKEOVER_MESSAGES[robot.human.takeover_type]
+    if robot.human.teleop_topic:
+        topics[robot.human.teleop_topic] = TELEOP_MESSAGES[robot.human.teleop_type]
     for camera in robot.cameras.values():
         compressed = camera.transport == 'compressed'
         if images == 'raw' and not compressed:

@@ -88,6 +88,11 @@ class InferenceLoop:
         self._sequence = 0
 
     @property
+    def sequence(self) -> int:
+        """Number of the newest chunk."""
+        return self._sequence
+
+    @property
     def accepting(self) -> bool:
         """Whether chunks are wanted."""
         return self._accepting
@@ -220,11 +225,13 @@ class InferenceLoop:
 
     def _make_trigger(self, facts: PolicyFacts) -> InferenceTrigger:
         options, spec = self._options, facts.spec
+        # As the receding horizon does: waiting past the end of a short chunk is a hole each time.
+        n_action_steps = min(options.n_action_steps or spec.n_action_steps, spec.chunk_size)
         return InferenceTrigger(
             options.mode,
             dt_ns=spec.dt_ns,
             rate_hz=options.rate_hz or spec.control_hz,
-            n_action_steps=options.n_action_steps or spec.n_action_steps,
+            n_action_steps=n_action_steps,
             horizon_s=options.horizon_s or 0.5 * spec.chunk_size / spec.control_hz,
         )
 

@@ -9,7 +9,7 @@ import math
 
 from bc_runtime.safety import Event, Flag, HumanTarget
 from bc_runtime.safety.human import HumanMode
-from bc_runtime.spec import RobotConfig
+from bc_runtime.spec import RobotConfig, SafetyError
 
 
 class HumanPort:
@@ -20,27 +20,43 @@ class HumanPort:
     """
 
     def __init__(self, robot: RobotConfig, mode: HumanMode) -> None:
+        if mode == 'velocity' and not robot.command.takes_velocities:
+            raise SafetyError(
+                f'human_mode velocity needs a robot that takes velocities; {robot.name!r} takes '
+                'positions. Choose absolute or relative'
+            )
         self._joints = robot.command.joints
         self._patience_ns = round(robot.human.heartbeat_s * 1e9)
-        self._target = HumanTarget(mode)
+        # A pose cannot be aligned with a velocity, so that the choice is none there.
+        self._target = HumanTarget('velocity' if robot.command.takes_velocities else mode)
         self._pressed = False
         self._beat_ns: int | None = None
         self._leader: tuple[float, ...] | None = None
         self._leader_ns: int | None = None
 
-    def on_takeover(self, pressed: bool, *, arrival_ns: int) -> Event | None:
-        """Take the hold-to-run signal; return the event that it means, if it changed."""
+    def on_takeover(
+        self, pressed: bool, *, arrival_ns: int, policy_moves: bool = False
+    ) -> Event | None:
+        """Take the hold-to-run signal; return the event that it means, if any.
+
+        A change means something, and a hand at the button wherever a policy moves the robot: its
+        release before may never have been heard.
+        """
         self._beat_ns = arrival_ns
         if pressed == self._pressed:
-            return None
+            return Event.TAKEOVER_PRESS if pressed and policy_moves else None
         self._pressed = pressed
         return Event.TAKEOVER_PRESS if pressed else Event.TAKEOVER_RELEASE
 
-    def on_teleop(
-        self, names: Sequence[str], positions: Sequence[float], *, arrival_ns: int
-    ) -> None:
-        """Take the leader's joints, by name; incomplete or not finite ones do not count."""
-        at = dict(zip(names, positions, strict=False))
+    def on_teleop(self, names: Sequence[str], values: Sequence[float], *, arrival_ns: int) -> None:
+        """Take the leader's joints or axes, by name; incomplete or not finite ones do not count.
+
+        Args:
+            names: As in the message.
+            values: Positions, or velocities where the robot is commanded by velocities.
+            arrival_ns: Monotonic.
+        """
+        at = dict(zip(names, values, strict=False))
         if any(name not in at for name in self._joints):
             return
         leader = tuple(float(at[name]) for name in self._joints)

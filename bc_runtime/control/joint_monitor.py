@@ -13,11 +13,17 @@ from bc_runtime.safety import (
     FrozenJoints,
     JointLimits,
     Level,
+    OverspeedMonitor,
+    StallMonitor,
     TrackingMonitor,
     outside_limits,
-    overspeed,
 )
 from bc_runtime.spec import RobotConfig
+
+#: A robot stands still that stayed within this [rad or m] for so long [ns]. A servo with a lag of
+#: 0.1 s is then no farther from its end than the same distance.
+_STILL = 0.002
+_STILL_NS = 100_000_000
 
 
 class JointMonitor:
@@ -34,12 +40,22 @@ class JointMonitor:
         self._tracking = TrackingMonitor(
             limits, tolerance=robot.tolerances.tracking, hold_s=robot.tolerances.tracking_s
         )
+        self._stall = StallMonitor(
+            self._joints,
+            watched=[not robot.joint(name).gripper for name in self._joints],
+            error=robot.tolerances.stall,
+            window_s=robot.tolerances.stall_s,
+            lag_s=robot.tolerances.lag_s,
+        )
         self._frozen = FrozenJoints(hold_s=robot.tolerances.tracking_s)
+        self._overspeed = OverspeedMonitor(limits)
         self._order = StampOrder()
         self._arrival_ns: int | None = None
         self._missing: tuple[str, ...] = ()
         self._answer: Mapping[Flag, str] = {}
         self._speed = ''
+        self._still_at: tuple[float, ...] = ()
+        self._still_ns = 0
         self.measured: tuple[float, ...] | None = None
         self.error = 0.0
         """Largest |command - measured| at the last measurement [rad or m]."""
@@ -77,11 +93,12 @@ class JointMonitor:
         measured = tuple(float(positions[i]) for i in order)
         if not all(map(math.isfinite, measured)):
             return
+        self._watch_rest(measured, arrival_ns)
         self.measured = measured
         self._arrival_ns = arrival_ns
         self._speed = ''
         if len(velocities) == len(names):
-            self._speed = overspeed([float(velocities[i]) for i in order], self._limits)
+            self._speed = self._overspeed.check(arrival_ns, [float(velocities[i]) for i in order])
         self._answer = self._judge(measured, command, arrival_ns)
 
     def commanded(
@@ -93,9 +110,21 @@ class JointMonitor:
     def reset(self) -> None:
         """Begin to compare anew: the command starts from somewhere else, or nothing is sent."""
         self._tracking.reset()
+        self._stall.reset()
         self._frozen.reset()
         self._answer = {}
         self.error = 0.0
+
+    @property
+    def still(self) -> bool:
+        """Whether the robot has not moved for a while, by measurements that came all the time."""
+        if self._arrival_ns is None or not self._still_at:
+            return False
+        return self._arrival_ns - self._still_ns >= _STILL_NS
+
+    def unsettle(self) -> None:
+        """Forget for how long nothing has moved: what comes now may have waited."""
+        self._still_at = ()
 
     def age_s(self, mono_ns: int) -> float:
         """Return the time since the last complete joint state [s]; infinite before the first."""
@@ -107,7 +136,7 @@ class JointMonitor:
         """Return the largest |position - measured|; 0 before the first measurement."""
         if self.measured is None:
             return 0.0
-        return max(abs(p - m) for p, m in zip(position, self.measured, strict=True))
+        return _gap(position, self.measured)
 
     def flags(self, mono_ns: int) -> Mapping[Flag, str]:
         """Return what is wrong now."""
@@ -126,6 +155,12 @@ class JointMonitor:
                 found[Flag.OUTSIDE_LIMITS] = outside
         return found
 
+    def _watch_rest(self, measured: tuple[float, ...], arrival_ns: int) -> None:
+        last = self._arrival_ns
+        broken = last is None or (arrival_ns - last) * 1e-9 > self._max_age_s
+        if broken or not self._still_at or _gap(measured, self._still_at) > _STILL:
+            self._still_at, self._still_ns = measured, arrival_ns
+
     def _judge(
         self, measured: tuple[float, ...], command: tuple[float, ...] | None, now_ns: int
     ) -> Mapping[Flag, str]:
@@ -140,4 +175,11 @@ class JointMonitor:
             found[Flag.TRACKING_WARN] = report.text
         if self._frozen.check(now_ns, measured, command):
             found[Flag.JOINT_STATES_FROZEN] = 'the same values while the command moves'
+        blocked = self._stall.measure(now_ns, measured, command)
+        if blocked:
+            found[Flag.JOINT_BLOCKED] = blocked
         return found
+
+
+def _gap(one: Sequence[float], other: Sequence[float]) -> float:
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))

@@ -13,21 +13,21 @@ import math
 
 from bc_runtime.control.human_port import HumanPort
 from bc_runtime.control.joint_monitor import JointMonitor
+from bc_runtime.control.motion import make_motion
+from bc_runtime.control.no_joints import NoJoints
 from bc_runtime.control.observation_monitor import ObservationMonitor
 from bc_runtime.control.options import ControlOptions
 from bc_runtime.control.plan import Plan, PlanPoint
+from bc_runtime.control.silence import Silence
+from bc_runtime.control.surroundings import Surroundings
 from bc_runtime.control.tick import TickResult
 from bc_runtime.execution import ActionChunk
 from bc_runtime.safety import (
     Action,
-    Approach,
-    Checker,
     ClockStep,
     Conditions,
     Event,
     Flag,
-    JointLimits,
-    Limiter,
     LimiterStep,
     MissedTicks,
     Source,
@@ -36,12 +36,9 @@ from bc_runtime.safety import (
     SupervisorConfig,
     SupervisorStep,
     TickWatchdog,
-    align_limits,
-    follow_tail,
-    limits_of,
 )
 from bc_runtime.safety.states import POLICY_STATES
-from bc_runtime.spec import PolicySpec, RobotConfig, SafetyError
+from bc_runtime.spec import PolicySpec, RobotConfig
 
 Reply = Callable[[bool, str], None]
 
@@ -58,21 +55,26 @@ class ControlLoop:
         self.robot = robot
         self.joints = robot.command.joints
         self.dt_ns = round(1e9 / robot.command.rate_hz)
-        self.limits: tuple[JointLimits, ...] = limits_of([robot.joint(n) for n in self.joints])
-        self._align_limits = align_limits(self.limits)
         dt_s = 1.0 / robot.command.rate_hz
-        self._limiter = Limiter(self.limits, dt_s, coordinated=self.options.coordinated)
-        self._checker = Checker(self.limits, dt_s)
-        self._approach = Approach(
-            self.limits, max_distance=dict.fromkeys(self.joints, robot.tolerances.start)
-        )
+        self._motion = make_motion(robot, self.options)
+        self.limits = self._motion.limits
         self.plan = Plan(self.joints, self.limits, self.options)
-        self._robot_says = JointMonitor(robot, self.limits)
+        self._robot_says: JointMonitor | NoJoints = (
+            NoJoints() if robot.command.is_twist else JointMonitor(robot, self.limits)
+        )
+        self.surroundings = Surroundings.of(robot, self.limits, recover=self.options.recover)
         self._observations = ObservationMonitor(
             max_age_s=self.options.max_plan_age_s,
             patience_s=self.options.observation_patience_s,
         )
         self._human = HumanPort(robot, self.options.human_mode)
+        self._silence = Silence(
+            self._motion,
+            self._robot_says,
+            dt_ns=self.dt_ns,
+            reseed_distance=self.options.reseed_distance,
+            settles=not robot.command.takes_velocities,
+        )
         self._watchdog = TickWatchdog()
         self._missed = MissedTicks(dt_s)
         self._clock = ClockStep()
@@ -83,6 +85,10 @@ class ControlLoop:
         self._faults: dict[Flag, str] = {}
         self._newest_used = 0
         self._sent: tuple[float, ...] | None = None
+        self.conditions: Conditions | None = None
+        """Facts of the last tick."""
+        self.rehearsing = False
+        """Chunks are wanted although nothing moves, to see what the policy would do."""
 
     # What comes in ----------------------------------------------------------------------------
 
@@ -97,13 +103,24 @@ class ControlLoop:
         return self._supervisor.epoch
 
     @property
+    def measured(self) -> tuple[float, ...] | None:
+        """Newest measured positions, None without."""
+        return self._robot_says.measured
+
+    @property
     def watchdog(self) -> TickWatchdog:
         """Whether the loop turns; may be asked from another thread."""
         return self._watchdog
 
     def set_policy(self, policy_id: str, spec: PolicySpec) -> None:
-        """Take chunks of this policy from now on; what is planned already goes on."""
+        """Take chunks of this policy from now on; what is planned already goes on.
+
+        Raises:
+            BindingError: the options of the loop cannot execute such actions.
+        """
+        self._motion.check(spec)
         self.plan.set_policy(policy_id, spec)
+        self.surroundings.on_policy(spec)
 
     def post(self, event: Event, reply: Reply = lambda _ok, _text: None) -> None:
         """Ask for something; the next tick decides and calls `reply(accepted, text)`."""
@@ -124,7 +141,7 @@ class ControlLoop:
             positions,
             velocities,
             arrival_ns=arrival_ns,
-            command=self._sent,
+            command=None if self.robot.command.takes_velocities else self._sent,
             stamp_ns=stamp_ns,
         )
 
@@ -135,8 +152,8 @@ class ControlLoop:
     def on_chunk(self, chunk: ActionChunk) -> str:
         """Take a chunk; return why it does not count, empty if it does."""
         command = None
-        if self._limiter.seeded:
-            command = dict(zip(self.joints, self._limiter.position, strict=True))
+        if self._motion.seeded:
+            command = dict(zip(self.joints, self._motion.position, strict=True))
         return self.plan.add(chunk, command=command, executing=self.state in _EXECUTING)
 
     def on_estop(self, pressed: bool) -> None:
@@ -145,17 +162,21 @@ class ControlLoop:
 
     def on_takeover(
         self, pressed: bool, *, arrival_ns: int, reply: Reply = lambda _ok, _text: None
-    ) -> None:
-        """Take the human's hold-to-run signal; it must be repeated while held."""
-        event = self._human.on_takeover(pressed, arrival_ns=arrival_ns)
+    ) -> bool:
+        """Take the human's hold-to-run signal, which must be repeated while held.
+
+        Returns:
+            Whether it asks for something; then the next tick decides and calls `reply`.
+        """
+        policy_moves = self.state in POLICY_STATES
+        event = self._human.on_takeover(pressed, arrival_ns=arrival_ns, policy_moves=policy_moves)
         if event is not None:
             self.post(event, reply)
+        return event is not None
 
-    def on_teleop(
-        self, names: Sequence[str], positions: Sequence[float], *, arrival_ns: int
-    ) -> None:
-        """Take the joints that the human moves."""
-        self._human.on_teleop(names, positions, arrival_ns=arrival_ns)
+    def on_teleop(self, names: Sequence[str], values: Sequence[float], *, arrival_ns: int) -> None:
+        """Take what the human wants: positions, or velocities where the robot takes these."""
+        self._human.on_teleop(names, values, arrival_ns=arrival_ns)
 
     def set_fact(self, flag: Flag, text: str) -> None:
         """Raise a flag that the node watches over; an empty text takes it down."""
@@ -178,22 +199,25 @@ class ControlLoop:
             ros_ns: ROS time of the tick; the plan lies on it.
             missed: Deadlines that passed without a tick since the last one.
         """
-        if missed:
-            self._catch_up(missed)
         gap_s = self._watchdog.beat(mono_ns)
         stalled = f'{gap_s:.2f} s' if self._watchdog.stood_still(gap_s) else ''
+        wrong = self._silence.pass_time(mono_ns, missed, stalled=bool(stalled))
+        if wrong:
+            self.fail(Flag.CHECKER_VIOLATION, wrong)
         # A stall stops the robot by itself and says nothing about the loop's usual pace.
         self._missed.note(mono_ns, 0 if stalled else missed)
         point = self.plan.at(ros_ns, ahead_ns=self.dt_ns)
-        if any(event is Event.RESET for event, _ in self._events) and self._limiter_rests():
+        if point is not None:
+            point = self._motion.resolve(point)
+        if any(event is Event.RESET for event, _ in self._events) and self._motion.rests:
             self._robot_says.reset()
             self.plan.forgive()
-        conditions = Conditions(
+        conditions = self.conditions = Conditions(
             flags=self._flags(point, mono_ns, ros_ns, stalled),
-            at_rest=self._limiter_rests(),
+            at_rest=self._motion.rests,
             plan_ready=point is not None,
-            aligned=self._approach.aligned,
-            human_aligned=self._limiter.seeded and self._human.aligned(self._limiter.position),
+            aligned=self._motion.aligned,
+            human_aligned=self._silence.speaking and self._human.aligned(self._motion.position),
             activate_blockers=self._activate_blockers(),
             start_blockers=self._start_blockers(),
         )
@@ -202,19 +226,19 @@ class ControlLoop:
         for (_, reply), answer in zip(events, step.replies, strict=True):
             reply(answer.accepted, answer.text)
         self._act(step, ros_ns)
-        command = self._command(step, point)
+        self._silence.seed_if_settled()
+        command = self._command(step, point, mono_ns)
         self._note(command, mono_ns)
         self.plan.advance(step.speed_scale, self.dt_ns)
         return self._result(step, point, command, mono_ns, ros_ns)
 
-    def _catch_up(self, missed: int) -> None:
-        """Go where the driver went meanwhile: along the braking tail of the last message."""
-        if self._sent is None or self.robot.command.type != 'joint_trajectory':
-            return
-        try:
-            follow_tail(self._limiter, self._checker, missed)
-        except SafetyError as error:
-            self.fail(Flag.CHECKER_VIOLATION, str(error))
+    def in_time(self, now_ns: int) -> bool:
+        """Return whether the last command may still be sent; if not, it never was."""
+        return self._silence.in_time(now_ns)
+
+    def sent(self, begin_ns: int, end_ns: int) -> None:
+        """Note when the last command was handed to the driver: it left in between (monotonic)."""
+        self._silence.sent(begin_ns, end_ns)
 
     def _flags(
         self, point: PlanPoint | None, mono_ns: int, ros_ns: int, stalled: str
@@ -230,23 +254,21 @@ class ControlLoop:
         flags.update(self._human.flags(mono_ns))
         if self._estop:
             flags[Flag.ESTOP] = 'pressed'
-        if point is None:
+        # Where time itself went back, that is the reason to stop.
+        if point is None and all(event is not Event.TIME_JUMP for event, _ in self._events):
             flags[Flag.COVERAGE_HOLE] = 'no chunk covers this tick'
         if self._missed.too_many:
             flags[Flag.TICKS_MISSED] = f'{self._missed.share:.0%} of the last ticks'
         self._clock.check(ros_ns, mono_ns)
         if self._clock.active(mono_ns):
             flags[Flag.CLOCK_STEP] = f'by {self._clock.last_step_s:+.2f} s'
-        flags.update(self._facts)
-        flags.update(self._faults)
+        flags |= {flag: text for flag, text in self.surroundings.flags().items() if text}
+        flags |= self._facts | self._faults
         self._faults.clear()
         return flags
 
-    def _limiter_rests(self) -> bool:
-        return not self._limiter.seeded or self._limiter.at_rest
-
     def _activate_blockers(self) -> tuple[str, ...]:
-        if self._robot_says.measured is None:
+        if self._robot_says.measured is None and not self.robot.command.is_twist:
             return (
                 f'no joint state with {", ".join(self.joints)} has come on '
                 f'{self.robot.joint_states.topic!r}; is the driver running?',
@@ -259,86 +281,65 @@ class ControlLoop:
             blockers.append('no policy is loaded; see the inference node')
         if self._observations.reasons:
             blockers.append('no valid observation: ' + '; '.join(self._observations.reasons))
-        return tuple(blockers)
+        return (*blockers, *self.surroundings.blockers())
 
     # Command ----------------------------------------------------------------------------------
 
     def _act(self, step: SupervisorStep, ros_ns: int) -> None:
         for transition in step.transitions:
             if transition.state is State.ALIGN and transition.previous is State.READY:
-                self._reseed_if_moved()
+                self._silence.ask_for_seed(always=False)
             for action in transition.actions:
                 if action is Action.NEW_EPOCH:
                     self.plan.clear(transition.epoch, now_ns=ros_ns)
                     self._newest_used = 0
-                elif action is Action.SEED_MEASURED and self._robot_says.measured is not None:
+                elif action is Action.SEED_MEASURED:
                     # While commands are being sent a seed is a jump: not for a hair's breadth.
-                    self._reseed_if_moved(always=self._sent is None)
+                    self._silence.ask_for_seed(always=self._sent is None)
             if transition.previous is transition.state:
                 continue
-            self._approach.reset()
-            aligning = transition.state is State.ALIGN
-            limits = self._align_limits if aligning else self.limits
-            self._limiter.set_limits(limits)
-            self._checker.set_limits(limits)
+            self._motion.enter(aligning=transition.state is State.ALIGN)
             if transition.state is State.HUMAN:
-                self._human.engage(self._limiter.position)
+                self._human.engage(self._motion.position)
             elif transition.previous is State.HUMAN:
                 self._human.release()
 
-    def _reseed_if_moved(self, *, always: bool = False) -> None:
-        """Begin from the measurement if the robot is elsewhere than it was last told to be."""
-        measured = self._robot_says.measured
-        if measured is None:
-            return
-        if always or (
-            self._robot_says.distance(self._limiter.position) > self.options.reseed_distance
-        ):
-            self._seed(measured)
-
-    def _seed(self, positions: tuple[float, ...]) -> None:
-        self._limiter.seed(positions)
-        self._checker.seed(positions)
-        self._robot_says.reset()
-
-    def _command(self, step: SupervisorStep, point: PlanPoint | None) -> LimiterStep | None:
-        # READY sends nothing: the driver keeps the last command, and a person may move the robot.
-        silent = step.source is Source.NONE or step.state is State.READY
-        if silent or not self._limiter.seeded:
+    def _command(
+        self, step: SupervisorStep, point: PlanPoint | None, mono_ns: int
+    ) -> LimiterStep | None:
+        silent = self._silent(step, mono_ns) or not self._motion.seeded
+        if silent or not self._silence.may_speak():
             return None
-        command = self._limited(step, point)
-        verdict = self._checker.check(command.position)
-        if verdict.ok:
-            return command
-        self.fail(Flag.CHECKER_VIOLATION, verdict.text)
-        self._limiter.rollback()
-        command = self._limiter.brake()
-        return command if self._checker.check(command.position).ok else None
+        human = self._human.target() if step.source is Source.HUMAN else None
+        command = self._motion.command(step.source, point, human, self._robot_says.measured)
+        if self._motion.violation:
+            self.fail(Flag.CHECKER_VIOLATION, self._motion.violation)
+        if self._motion.too_far:
+            self.fail(Flag.ALIGN_TOO_FAR, self._motion.too_far)
+        return command
 
-    def _limited(self, step: SupervisorStep, point: PlanPoint | None) -> LimiterStep:
-        if step.source is Source.POLICY and point is not None:
-            return self._limiter.step(point.position, point.velocity)
-        if step.source is Source.ALIGN and point is not None:
-            return self._approached(point)
-        if step.source is Source.HUMAN:
-            target = self._human.target()
-            if target is not None:
-                return self._limiter.step(target)
+    def _silent(self, step: SupervisorStep, mono_ns: int) -> bool:
+        """Return whether nothing is sent.
+
+        READY sends nothing: the driver keeps the last command, and a person may move the robot.
+        A velocity, however, goes on in the driver when its sender falls silent, so that it is
+        brought to zero first, whatever the state.
+
+        Nothing is held while the driver does not answer: it may come back elsewhere, and a held
+        command would pull it to where the robot was. What is held then is where it came back.
+        """
+        if self.robot.command.takes_velocities and not self._motion.rests:
+            return False
+        if step.source is Source.NONE or step.state is State.READY:
+            return True
         if step.source is Source.HOLD:
-            return self._limiter.hold()
-        return self._limiter.brake()
-
-    def _approached(self, point: PlanPoint) -> LimiterStep:
-        """Go slowly to where the plan began; it stays the target until the robot is there."""
-        if self._approach.target is None:
-            far = self._approach.begin(point.position, self._limiter.position)
-            if far:
-                self.fail(Flag.ALIGN_TOO_FAR, far)
-        target = self._approach.target
-        return self._limiter.hold() if target is None else self._limiter.step(target)
+            return self._robot_says.age_s(mono_ns) > self.robot.joint_states.max_age_s
+        return False
 
     def _note(self, command: LimiterStep | None, mono_ns: int) -> None:
         """Remember what was sent, for the monitors."""
+        fresh = not self._robot_says.age_s(mono_ns) > self.robot.joint_states.max_age_s
+        self._silence.note(speaks=command is not None, mono_ns=mono_ns, fresh=fresh)
         if command is None or self.options.dry_run:
             if self._sent is not None:
                 self._robot_says.reset()
@@ -347,9 +348,9 @@ class ControlLoop:
             return
         if not self.options.dry_run:
             self._sent = command.position
-            self._robot_says.commanded(command.position, command.velocity, mono_ns)
-        if self._approach.target is not None:
-            self._approach.update(command.position, mono_ns)
+            if not self.robot.command.takes_velocities:
+                self._robot_says.commanded(command.position, command.velocity, mono_ns)
+        self._motion.sent(command, mono_ns)
 
     # What goes out ----------------------------------------------------------------------------
 
@@ -368,8 +369,7 @@ class ControlLoop:
                 # The first chunk has waited for ALIGN; that is no latency.
                 latency_s = point.age_s if self._newest_used else math.nan
                 self._newest_used = point.sequence
-            pairs = zip(point.position, command.position, strict=True)
-            deviation = max(abs(wanted - sent) for wanted, sent in pairs)
+            deviation = self._motion.deviation(point, command)
         return TickResult(
             state=step.state,
             source=step.source,
@@ -379,9 +379,9 @@ class ControlLoop:
             transitions=step.transitions,
             epoch=self._supervisor.epoch,
             command=command,
-            setpoint=None if point is None else point.position,
+            setpoint=None if point is None else self._motion.wanted(point),
             speed_scale=step.speed_scale,
-            accepting=_accepting(step),
+            accepting=_accepting(step) or (self.rehearsing and step.state is State.READY),
             finished=step.memory.finished,
             chunk_sequence=point.sequence if following and point is not None else 0,
             live_chunks=0 if point is None else point.chunks,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import math
 
 from bc_runtime.control.options import ControlOptions
+from bc_runtime.control.probation import Probation, Rollback
 from bc_runtime.execution import (
     ActionChunk,
     AddResult,
@@ -20,17 +21,19 @@ from bc_runtime.execution import (
     Timeline,
     make_strategy,
 )
+from bc_runtime.execution.anchoring import absolute_actions
+from bc_runtime.execution.layout import RATE_KINDS
+from bc_runtime.policy import accepts_prefix
 from bc_runtime.safety import (
     Check,
     ChunkIngress,
     Flag,
-    IngressConfig,
     IngressContext,
     JointLimits,
     Pace,
     Verdict,
 )
-from bc_runtime.spec import ExecutionError, PolicySpec
+from bc_runtime.spec import ActionKind, ExecutionError, PolicySpec
 from bc_runtime.spec.errors import available
 
 #: How long ended chunks stay known, for the prefix of real-time chunking [s].
@@ -38,6 +41,8 @@ _RETAIN_S = 0.25
 #: Steps before now that a committed plan begins: observations are older than now.
 _PREFIX_BACK_STEPS = 2
 _REMEMBERED = 64
+#: Kinds of actions that say where a joint should be.
+_PLACES = (ActionKind.JOINT_POSITION, ActionKind.CONTINUOUS_JOINT, ActionKind.GRIPPER)
 
 #: What is normal after a restart or with a repeating network, and no fault of the policy.
 _HARMLESS = (AddResult.STALE_EPOCH, AddResult.STALE_OBSERVATION, AddResult.DUPLICATE)
@@ -51,6 +56,7 @@ class PlanPoint:
     Attributes:
         position: Joint positions in the order of the robot's command.
         velocity: Their rates of change, at the present pace.
+        rates: Which of them the policy gives as velocities; their `position` says nothing.
         sequence: Newest chunk in use.
         chunks: Number of chunks in use.
         age_s: Present time - observation stamp of that chunk [s].
@@ -58,6 +64,7 @@ class PlanPoint:
 
     position: tuple[float, ...]
     velocity: tuple[float, ...]
+    rates: tuple[bool, ...]
     sequence: int
     chunks: int
     age_s: float
@@ -84,14 +91,16 @@ class Plan:
                 f'unknown interpolation {options.interpolation!r}; '
                 f'available: {available(kind.value for kind in Interpolation)}'
             ) from None
-        self._config = IngressConfig(in_a_row=options.rejected_limit)
+        self._config = options.ingress
         self._timeline = Timeline(
-            self._strategy(steps=1),
+            self._strategy(None),
             interpolation=interpolation,
+            blending=options.blending,
             retain_s=_RETAIN_S,
         )
         self._ingress: ChunkIngress | None = None
         self._order: tuple[tuple[str, ...], tuple[int, ...]] = ((), ())
+        self._rates = (False,) * len(joints)
         self._stamps: OrderedDict[int, int] = OrderedDict()
         self._pace = Pace()
         self._lag_ns = 0.0
@@ -101,11 +110,27 @@ class Plan:
         self.accepted = 0
         self.rejected = 0
         self.last_rejection = ''
+        self.rollback: Rollback | None = None
+        """The last policy that was sent away; taken by whoever acts on it."""
+        self._probation = Probation()
+        self._newest: ActionChunk | None = None
+        self._came: tuple[int, int] | None = None
+        self._other_process = ''
+        self.newest_latency_s = math.nan
+        """From the observation of the newest accepted chunk until it came [s]."""
 
     def set_policy(self, policy_id: str, spec: PolicySpec) -> None:
-        """Take chunks of this policy from now on; what is planned already goes on."""
+        """Take chunks of this policy from now on; what is planned already goes on.
+
+        Until a chunk of it is accepted it is on probation: see `rollback`.
+        """
+        if self.spec is not None and policy_id != self.policy_id and self._options.rollback:
+            self._probation.begin(self.policy_id, self.spec)
+        self._take_over(policy_id, spec)
+
+    def _take_over(self, policy_id: str, spec: PolicySpec) -> None:
         self.policy_id, self.spec = policy_id, spec
-        self._timeline.strategy = self._strategy(steps=spec.n_action_steps)
+        self._timeline.strategy = self._strategy(spec)
         if self._ingress is None:
             self._ingress = ChunkIngress(spec, policy_id, self._limits, self._config)
         else:
@@ -117,6 +142,7 @@ class Plan:
         self._epoch_start_ns = now_ns
         self._lag_ns = 0.0
         self._stamps.clear()
+        self._other_process = ''
         if self._ingress is not None:
             self._ingress.reset()
 
@@ -130,6 +156,7 @@ class Plan:
             command: Last command by joint.
             executing: The policy has the robot.
         """
+        self._notice_restart(chunk)
         if self._ingress is None:
             return self._reject('no policy is in charge yet')
         context = IngressContext(
@@ -158,10 +185,28 @@ class Plan:
                 return result.value
             return self._reject(result.value)
         self.accepted += 1
+        self._newest = chunk
+        self.newest_latency_s = (chunk.received_ns - chunk.stamp_ns) * 1e-9
+        self._probation.passed()
+        # All live chunks have the same kinds, the timeline sees to that.
+        kinds = dict(zip(chunk.names, chunk.kinds, strict=True))
+        self._rates = tuple(kinds[name] in RATE_KINDS for name in self._joints)
         self._stamps[chunk.sequence] = chunk.stamp_ns
         if len(self._stamps) > _REMEMBERED:
             self._stamps.popitem(last=False)
         return ''
+
+    def newest_start(self) -> dict[str, float] | None:
+        """Return the first action of the newest accepted chunk, without velocities, by name."""
+        chunk = self._newest
+        if chunk is None:
+            return None
+        actions = absolute_actions(chunk)[0]
+        return {
+            name: float(actions[i])
+            for i, (name, kind) in enumerate(zip(chunk.names, chunk.kinds, strict=True))
+            if kind in _PLACES
+        }
 
     def malformed(self, text: str, *, now_ns: int) -> None:
         """Count a message that contradicts itself."""
@@ -175,8 +220,24 @@ class Plan:
             self._ingress.forgive()
 
     def flags(self, now_ns: int) -> Mapping[Flag, str]:
-        """Return what the gate has to say (ROS time)."""
-        return {} if self._ingress is None else self._ingress.flags(now_ns)
+        """Return what the gate has to say (ROS time), and once what has just been noticed."""
+        flags = {} if self._ingress is None else dict(self._ingress.flags(now_ns))
+        if self._other_process:
+            flags[Flag.INFERENCE_DOWN] = self._other_process
+            self._other_process = ''
+        return flags
+
+    def _notice_restart(self, chunk: ActionChunk) -> None:
+        """Find out that chunks come from a new inference process: it counts from the beginning.
+
+        A plan that is back in time may bring the robot back, but not one of a process that has
+        just been started. A chunk of an older epoch says nothing about what comes now.
+        """
+        if chunk.epoch != self._timeline.epoch:
+            return
+        came, self._came = self._came, (chunk.sequence, chunk.stamp_ns)
+        if came is not None and chunk.sequence < came[0] and chunk.stamp_ns > came[1]:
+            self._other_process = f'chunk {chunk.sequence} after chunk {came[0]}'
 
     def advance(self, wanted: float, dt_ns: int) -> None:
         """Let the policy's clock advance by one tick at the wanted speed, 0..1."""
@@ -198,6 +259,7 @@ class Plan:
         return PlanPoint(
             position=tuple(float(answer.values[i]) for i in order),
             velocity=tuple(scale * float(answer.velocities[i]) for i in order),
+            rates=self._rates,
             sequence=sequence,
             chunks=len(answer.chunk_sequences),
             age_s=math.nan if stamp is None else (ros_ns - stamp) * 1e-9,
@@ -220,14 +282,22 @@ class Plan:
                 return replace(plan, stamp_ns=start_ns)
         return None
 
-    def _strategy(self, *, steps: int) -> Strategy:
+    def _strategy(self, spec: PolicySpec | None) -> Strategy:
         """Return the strategy; what the options leave open is as the policy says."""
         given = dict(self._options.strategy_options)
         if self._options.strategy == 'receding_horizon':
-            given.setdefault('n_action_steps', steps)
+            given.setdefault('n_action_steps', 1 if spec is None else spec.n_action_steps)
+        elif self._options.strategy == 'real_time_chunking' and spec is not None:
+            given.setdefault('prefix_conditioned', accepts_prefix(spec))
         return make_strategy(self._options.strategy, given)
 
     def _reject(self, reason: str) -> str:
         self.rejected += 1
         self.last_rejection = reason
+        back = self._probation.failed(self.policy_id, reason)
+        if back is not None and self._ingress is not None:
+            # What the old policy has planned goes on; the new one's chunks count no more.
+            self._take_over(back.back_to, back.spec)
+            self._ingress.forgive()
+            self.rollback = back
         return reason

@@ -18,7 +18,8 @@ class TickResult:
         reasons: Facts that count in this state.
         stop_code: What led to BRAKING, HELD, FAULT or ESTOP; empty otherwise.
         command: What to send, joints in the order of the robot's command; None: send nothing.
-        setpoint: What the plan wanted before any safety, same order; None without a plan.
+        setpoint: What the plan wanted before any safety, same order: positions, or velocities
+            where the robot takes velocities; None without a plan.
         latency_s: In the first tick that uses a new chunk: tick - observation stamp; else NaN.
         observation_age_s: Tick - observation stamp of the newest chunk in use; NaN without.
         deviation: Largest |setpoint - command| [rad or m]; 0 without a set-point.

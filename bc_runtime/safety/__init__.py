@@ -21,8 +21,10 @@ from bc_runtime.safety.clocks import ClockSkew, ClockStep, StampWatchdog
 from bc_runtime.safety.fault_matrix import (
     FaultMeasurement,
     FaultRow,
+    case_table,
     fault_table,
     read_fault_matrix,
+    read_fault_results,
 )
 from bc_runtime.safety.flags import DEFAULT_RULES, Flag, FlagRule, with_overrides
 from bc_runtime.safety.human import HumanTarget
@@ -43,6 +45,7 @@ from bc_runtime.safety.limiter_step import LimiterStep, LimitFlag
 from bc_runtime.safety.limits import JointLimits, align_limits, limits_of, to_output
 from bc_runtime.safety.monitors import (
     FrozenJoints,
+    OverspeedMonitor,
     TrackingMonitor,
     TrackingReport,
     TrainingRangeMonitor,
@@ -50,6 +53,8 @@ from bc_runtime.safety.monitors import (
     outside_limits,
     overspeed,
 )
+from bc_runtime.safety.restarts import RestartCount
+from bc_runtime.safety.stall import StallMonitor
 from bc_runtime.safety.states import Action, Clear, Event, Severity, Source, State
 from bc_runtime.safety.stopping import braking_travel, safe_speed
 from bc_runtime.safety.supervision import (
@@ -76,7 +81,7 @@ __all__ = [
     'Limiter', 'LimiterStep', 'LimitFlag', 'braking_travel', 'safe_speed',
     'JerkLimiter', 'jerk_available', 'BrakingTail', 'braking_tail', 'follow_tail',
     'Checker', 'CheckCode', 'CheckResult', 'audit_commands', 'AuditReport',
-    'State', 'Source', 'Severity', 'Event', 'Action', 'Clear',
+    'RestartCount', 'State', 'Source', 'Severity', 'Event', 'Action', 'Clear',
     'Flag', 'FlagRule', 'DEFAULT_RULES', 'with_overrides',
     'Conditions', 'SupervisorConfig', 'SupervisorStep', 'Memory', 'Reason', 'Reply', 'Transition',
     'Supervisor', 'step',
@@ -85,7 +90,8 @@ __all__ = [
     'Approach', 'Pace', 'HumanTarget',
     'Level', 'AgeWatchdog', 'camera_watchdog', 'joint_state_watchdog', 'TickWatchdog',
     'MissedTicks', 'ClockStep', 'ClockSkew', 'StampWatchdog',
-    'TrackingMonitor', 'TrackingReport', 'FrozenJoints', 'TrainingRangeMonitor',
-    'overspeed', 'outside_limits', 'not_farther_than',
-    'FaultRow', 'FaultMeasurement', 'read_fault_matrix', 'fault_table',
+    'TrackingMonitor', 'TrackingReport', 'StallMonitor', 'FrozenJoints', 'TrainingRangeMonitor',
+    'OverspeedMonitor', 'overspeed', 'outside_limits', 'not_farther_than',
+    'FaultRow', 'FaultMeasurement', 'read_fault_matrix', 'read_fault_results', 'fault_table',
+    'case_table',
 ]  # fmt: skip

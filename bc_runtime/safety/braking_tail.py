@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 
 from bc_runtime.safety.checker import Checker
+from bc_runtime.safety.jerk import JerkLimiter
 from bc_runtime.safety.limiter import Limiter
 from bc_runtime.safety.limits import JointLimits
 from bc_runtime.spec.errors import SafetyError
@@ -96,7 +97,7 @@ def braking_tail(
     )
 
 
-def follow_tail(limiter: Limiter, checker: Checker, ticks: int) -> None:
+def follow_tail(limiter: Limiter | JerkLimiter, checker: Checker, ticks: int) -> None:
     """Catch up with a driver that followed the tail while ticks were missed.
 
     After a late tick the robot is where the tail of the last message led it, not where the last
@@ -114,7 +115,7 @@ def follow_tail(limiter: Limiter, checker: Checker, ticks: int) -> None:
     for _ in range(ticks):
         if limiter.at_rest:
             return
-        verdict = checker.check(limiter.brake().position)
+        verdict = checker.check(limiter.tail_step().position)
         if not verdict.ok:
             raise SafetyError(f'the checker refuses the braking tail: {verdict.text}')
 

@@ -73,21 +73,34 @@ class ClockSkew:
         self._future_s = future_s
         self._drift_s = drift_s
         self._refuse_s = refuse_s
+        # The newest sample, and before it only those that may yet be the smallest: differences
+        # rise from the left, so that the smallest is always the first.
         self._samples: deque[tuple[int, int]] = deque()
+        self._begin_ns = 0
         self._first_s: float | None = None
 
     def push(self, stamp_ns: int, arrival_ns: int) -> None:
         """Note a message; both times on the ROS clock of this machine."""
-        self._samples.append((arrival_ns, arrival_ns - stamp_ns))
-        while arrival_ns - self._samples[0][0] > self._window_ns:
-            self._samples.popleft()
-        if self._first_s is None and arrival_ns - self._samples[0][0] > self._window_ns // 2:
+        if self._samples and arrival_ns < self._samples[-1][0] - self._window_ns // 10:
+            # This machine's time went back: what was sent before says nothing.
+            self._samples.clear()
+            self._first_s = None
+            return
+        samples, difference = self._samples, arrival_ns - stamp_ns
+        if not samples:
+            self._begin_ns = arrival_ns
+        while samples and samples[-1][1] >= difference:
+            samples.pop()
+        samples.append((arrival_ns, difference))
+        while arrival_ns - samples[0][0] > self._window_ns:
+            samples.popleft()
+        if self._first_s is None and arrival_ns - self._begin_ns > self._window_ns // 2:
             self._first_s = self.offset_s
 
     @property
     def offset_s(self) -> float:
         """Smallest arrival - stamp of the window [s]; 0 without messages."""
-        return min((d for _, d in self._samples), default=0) * 1e-9
+        return self._samples[0][1] * 1e-9 if self._samples else 0.0
 
     @property
     def suspicious(self) -> bool:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""The fault matrix as data: read config/fault_matrix.yaml, write the table of it.
+"""The fault matrix as data: read config/fault_matrix.yaml and results, write tables of them.
 
 The same rows drive the tests that inject the faults and the documentation, so that what is written
 is what is tested.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,7 @@ class FaultRow:
         states: States in which the controller may end; empty if there is none left.
         why: Why it is not injected into processes; empty if it is.
         unit: Tests of the pure core, `file::function` under test/.
+        missing: What of the requirement is not there; empty if all of it is.
     """
 
     id: int
@@ -48,21 +50,39 @@ class FaultRow:
     where: Where
     why: str
     unit: tuple[str, ...]
+    missing: str = ''
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultMeasurement:
-    """What a run of the tests found for a row.
+    """What a run of the tests found in one case of a row.
 
     Attributes:
+        case: What was done, in words.
         passed: Whether the requirement was met.
+        note: What followed, in words.
         measured_s: Measured time of the reaction [s]; None if there is none to measure.
-        note: For people.
+        bound_s: Largest time allowed [s]; None if the bound is no time.
+        code: The reason that the controller gave; empty if it went on.
+        state: Where the controller ended; empty if it has ended itself.
+        violations: Commands on the wire that broke a limit; None where nobody looked.
     """
 
+    case: str
     passed: bool
-    measured_s: float | None = None
     note: str = ''
+    measured_s: float | None = None
+    bound_s: float | None = None
+    code: str = ''
+    state: str = ''
+    violations: int | None = None
+
+    @property
+    def share(self) -> float:
+        """Measured time as a share of the time allowed; 0 where nothing is timed."""
+        if self.measured_s is None or self.bound_s is None:
+            return 0.0
+        return self.measured_s / self.bound_s
 
 
 def read_fault_matrix(path: Path) -> tuple[FaultRow, ...]:
@@ -87,31 +107,88 @@ def read_fault_matrix(path: Path) -> tuple[FaultRow, ...]:
     return rows
 
 
+def read_fault_results(path: Path) -> dict[int, list[FaultMeasurement]]:
+    """Read what `make faults` measured (out/faults.json), by row.
+
+    Raises:
+        ConfigError: The file cannot be read or is no such file.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding='utf-8'))['rows']
+        found: dict[int, list[FaultMeasurement]] = {}
+        for row in rows:
+            found.setdefault(int(row['id']), []).append(
+                FaultMeasurement(
+                    case=row['case'],
+                    passed=row['passed'],
+                    note=row['measured'],
+                    measured_s=row['measured_s'],
+                    bound_s=row['bound_s'],
+                    code=row['code'],
+                    state=row['state'],
+                    violations=row['wire']['violations'] if 'wire' in row else None,
+                )
+            )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f'expected the results of `make faults`: {error!r}', source=str(path)
+        ) from None
+    return found
+
+
 def fault_table(
-    rows: Sequence[FaultRow], measured: Mapping[int, FaultMeasurement] | None = None
+    rows: Sequence[FaultRow], measured: Mapping[int, Sequence[FaultMeasurement]] | None = None
 ) -> str:
-    """Return the matrix as a Markdown table: required, and measured where there is a result."""
+    """Return the matrix as a Markdown table: required, and the worst that was measured."""
     results = measured or {}
     lines = [
-        '| # | Fault | Required | Bound | Measured | Tested |',
-        '|---|---|---|---|---|---|',
+        '| # | Fault | Required | Bound | Measured | Reaction | Where |',
+        '|---|---|---|---|---|---|---|',
     ]
     for row in rows:
-        result = results.get(row.id)
-        if result is None:
-            found = '–'
-        else:
-            time = '' if result.measured_s is None else f'{result.measured_s:.3f} s'
-            said = ', '.join(part for part in (time, result.note) if part)
-            verdict = 'ok' if result.passed else '**FAILED**'
-            found = f'{verdict} {said}'.strip()
-        tested = {'process': 'processes', 'unit': 'core', 'not_here': 'not here'}[row.where]
+        cases = results.get(row.id, ())
+        where = {'process': 'processes', 'unit': 'core', 'not_here': 'not here'}[row.where]
         if row.why:
-            tested += f': {row.why}'
-        lines.append(
-            f'| {row.id} | {row.fault} | {row.require} | {row.bound} | {found} | {tested} |'
-        )
+            where += f': {row.why}'
+        required = f'{row.require}. **Not there:** {row.missing}' if row.missing else row.require
+        cells = (row.fault, required, row.bound, _verdict(cases), _reaction(cases), where)
+        lines.append(f'| {row.id} | ' + ' | '.join(map(_cell, cells)) + ' |')
     return '\n'.join(lines) + '\n'
+
+
+def case_table(measured: Mapping[int, Sequence[FaultMeasurement]]) -> str:
+    """Return every case that was measured as a Markdown table."""
+    lines = ['| # | Injected | What followed | Time | Allowed |', '|---|---|---|---|---|']
+    for number in sorted(measured):
+        for one in measured[number]:
+            time = '–' if one.measured_s is None else f'{one.measured_s:.3f} s'
+            allowed = '–' if one.bound_s is None else f'{one.bound_s:.3f} s'
+            note = one.note if one.passed else f'**FAILED** {one.note}'
+            cells = (one.case, note, time, allowed)
+            lines.append(f'| {number} | ' + ' | '.join(map(_cell, cells)) + ' |')
+    return '\n'.join(lines) + '\n'
+
+
+def _verdict(cases: Sequence[FaultMeasurement]) -> str:
+    if not cases:
+        return '–'
+    verdict = 'ok' if all(one.passed for one in cases) else '**FAILED**'
+    timed = [one for one in cases if one.measured_s is not None]
+    if not timed:
+        return verdict
+    worst = max(timed, key=lambda one: one.share)
+    allowed = '' if worst.bound_s is None else f' of {worst.bound_s:.3f} s'
+    return f'{verdict} {worst.measured_s:.3f} s{allowed}'
+
+
+def _reaction(cases: Sequence[FaultMeasurement]) -> str:
+    said = [f'{one.code} → {one.state}' if one.code else one.state for one in cases]
+    return ', '.join(dict.fromkeys(each for each in said if each)) or '–'
+
+
+def _cell(text: str) -> str:
+    """Return text that stays in one cell of a table."""
+    return ' '.join(text.replace('|', '\\|').split())
 
 
 def _read_row(f: Fields) -> FaultRow:
@@ -132,6 +209,7 @@ def _read_row(f: Fields) -> FaultRow:
         where=where,  # type: ignore[arg-type]
         why=why,
         unit=f.texts('unit'),
+        missing=f.text('missing', ''),
     )
     f.done()
     return row

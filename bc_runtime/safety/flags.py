@@ -35,6 +35,7 @@ class Flag(StrEnum):
     JOINT_MISSING = 'JOINT_MISSING'
     TRACKING_WARN = 'TRACKING_WARN'
     TRACKING_ERROR = 'TRACKING_ERROR'
+    JOINT_BLOCKED = 'JOINT_BLOCKED'
     OVERSPEED = 'OVERSPEED'
     OUTSIDE_LIMITS = 'OUTSIDE_LIMITS'
     DUPLICATE_COMMANDER = 'DUPLICATE_COMMANDER'
@@ -52,7 +53,6 @@ class Flag(StrEnum):
     CAMERA_STALE = 'CAMERA_STALE'
     CAMERA_FROZEN = 'CAMERA_FROZEN'
     CAMERA_STAMPS = 'CAMERA_STAMPS'
-    CAMERA_STAMPS_LOST = 'CAMERA_STAMPS_LOST'
     CAMERA_DARK = 'CAMERA_DARK'
     OPTIONAL_STREAM_STALE = 'OPTIONAL_STREAM_STALE'
     OBSERVATION_STALE = 'OBSERVATION_STALE'
@@ -66,7 +66,9 @@ class Flag(StrEnum):
     INFERENCE_SLOW = 'INFERENCE_SLOW'
     INFERENCE_DOWN = 'INFERENCE_DOWN'
     INFERENCE_RESTARTS = 'INFERENCE_RESTARTS'
+    POLICY_FAILED = 'POLICY_FAILED'
     MODEL_INVALID = 'MODEL_INVALID'
+    POLICY_ROLLED_BACK = 'POLICY_ROLLED_BACK'
     ALIGN_TOO_FAR = 'ALIGN_TOO_FAR'
     # human
     HUMAN_HEARTBEAT_LOST = 'HUMAN_HEARTBEAT_LOST'
@@ -154,6 +156,20 @@ def _fault(text: str, *, policy: bool = False, reseed: bool = False) -> FlagRule
     )
 
 
+def _lasting_fault(text: str) -> FlagRule:
+    """A fault of the policy that comes to light when its lack has already stopped the robot.
+
+    It counts where the robot was stopped for want of a plan too; in READY nothing is sent, and a
+    human needs no policy.
+    """
+    return FlagRule(
+        severity=Severity.FAULT,
+        text=text,
+        states=POLICY_STATES | {State.BRAKING, State.HELD},
+        clear=Clear.RESET,
+    )
+
+
 DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
     {
         Flag.ESTOP: FlagRule(
@@ -183,6 +199,14 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
             'the robot does not follow its command: look for a blocked joint, then reset',
             reseed=True,
         ),
+        Flag.JOINT_BLOCKED: FlagRule(
+            severity=Severity.FAULT,
+            text='a joint is told to move and does not: look for what blocks it, then reset',
+            states=MOVING_STATES,
+            clear=Clear.RESET,
+            takeover=False,
+            reseed=True,
+        ),
         Flag.OVERSPEED: _robot_hold('a joint moves faster than its limit', reseed=True),
         Flag.OUTSIDE_LIMITS: _warn(
             'a joint is outside its limits: only inward motion is possible'
@@ -210,14 +234,14 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
         Flag.LIMITER_ACTIVE: _warn(
             'the limiter changes most commands: the plan is too fast or rough'
         ),
-        Flag.CAMERA_LATE: _warn('a camera image is late'),
+        Flag.CAMERA_LATE: _warn('an observation waits for a camera'),
         Flag.CAMERA_STALE: _policy_hold('a camera has stopped: check it, then resume'),
         Flag.CAMERA_FROZEN: _policy_hold(
             'a camera repeats the same image: restart it, then resume'
         ),
-        Flag.CAMERA_STAMPS: _warn('camera stamps are frozen or jump; images are taken by arrival'),
-        Flag.CAMERA_STAMPS_LOST: _policy_hold(
-            'camera stamps have been wrong for too long: restart the camera, then resume'
+        Flag.CAMERA_STAMPS: _policy_hold(
+            'camera stamps stand still or go back: restart the camera or set clock: arrival, '
+            'then resume'
         ),
         Flag.CAMERA_DARK: _slow('a camera image is black or saturated', escalate_s=1.0),
         Flag.OPTIONAL_STREAM_STALE: _slow('an optional stream has stopped', escalate_s=None),
@@ -245,14 +269,21 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
         ),
         Flag.POLICY_DISAGREES: _slow('successive chunks contradict each other', escalate_s=None),
         Flag.INFERENCE_SLOW: _slow('inference takes longer than the plan lasts', escalate_s=None),
-        Flag.INFERENCE_DOWN: _warn(
-            'the inference process is gone; the plan goes on until its end'
+        Flag.INFERENCE_DOWN: _policy_hold(
+            'the inference process was started again: see why the one before ended, then resume'
         ),
-        Flag.INFERENCE_RESTARTS: _fault(
-            'the inference process died too often: see its log, then reset', policy=True
+        Flag.INFERENCE_RESTARTS: _lasting_fault(
+            'the inference process died too often: see its log, then reset'
+        ),
+        Flag.POLICY_FAILED: _lasting_fault(
+            'the policy raises, also after its session was made anew: see the log of inference, '
+            'then reset'
         ),
         Flag.MODEL_INVALID: _fault(
             'the model failed its self-test or its file changed', policy=True
+        ),
+        Flag.POLICY_ROLLED_BACK: _warn(
+            'the first chunks of a new policy were rejected; the one before goes on'
         ),
         Flag.ALIGN_TOO_FAR: FlagRule(
             severity=Severity.HOLD,
@@ -263,7 +294,9 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
         ),
         Flag.HUMAN_HEARTBEAT_LOST: _human_hold('the takeover signal has stopped: press again'),
         Flag.HUMAN_STREAM_STALE: _human_hold('the teleoperation stream has stopped: press again'),
-        Flag.RECORDER_DEGRADED: _warn('the recorder drops messages or the disk is nearly full'),
+        Flag.RECORDER_DEGRADED: _warn(
+            'the recording has gaps, has ended, or the disk is nearly full: see the recorder'
+        ),
         Flag.RECORDER_LOST: _warn('the recorder is gone: this run is not recorded'),
     }
 )

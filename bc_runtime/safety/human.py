@@ -7,30 +7,34 @@ robot's command, otherwise the robot would run to wherever the leader happens to
 
 Relative (clutch): the leader's motion since engaging is added to the command of that moment, so it
 may engage anywhere.
+
+Velocity: the leader gives velocities (a joystick's Twist). There is no pose to be aligned with,
+and the limiter makes a ramp of whatever comes first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Literal
+from typing import Literal, get_args
 
 from bc_runtime.spec.errors import SafetyError
 
-HumanMode = Literal['absolute', 'relative']
+HumanMode = Literal['absolute', 'relative', 'velocity']
+_MODES = get_args(HumanMode)
 
 
 class HumanTarget:
     """Maps the leader's joints to the robot's; see the module's docstring.
 
     Args:
-        mode: `absolute` or `relative`.
+        mode: `absolute`, `relative` or `velocity`.
         tolerance: Largest distance per joint at which an absolute leader engages [rad or m].
     """
 
     def __init__(self, mode: HumanMode = 'absolute', *, tolerance: float = 0.05) -> None:
-        if mode not in ('absolute', 'relative'):
-            raise SafetyError(f"mode must be 'absolute' or 'relative', got {mode!r}")
+        if mode not in _MODES:
+            raise SafetyError(f'mode must be one of {", ".join(_MODES)}, got {mode!r}')
         if not tolerance > 0.0:
             raise SafetyError(f'tolerance must be positive, got {tolerance!r}')
         self.mode = mode
@@ -46,7 +50,7 @@ class HumanTarget:
         """
         if leader is None or len(leader) != len(command) or not all(map(isfinite, leader)):
             return False
-        if self.mode == 'relative':
+        if self.mode != 'absolute':
             return True
         return all(abs(h - c) <= self._tolerance for h, c in zip(leader, command, strict=True))
 

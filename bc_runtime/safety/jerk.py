@@ -151,6 +151,20 @@ class JerkLimiter:
         step = self._generate(None)
         return self._brake_plainly() if step is None else self._marked(step, BRAKE)
 
+    def tail_step(self) -> LimiterStep:
+        """Note one step of a braking tail, which the driver made without us.
+
+        Tails brake at full deceleration. What follows begins with the speed that is left and
+        without acceleration: after a missed tick the jerk is not bounded for one step.
+        """
+        before = (self.position, self.velocity)
+        step = self._plain.brake()
+        self._before = before
+        self._speeds = self._plain.velocity
+        self._accelerations = (0.0,) * len(self._speeds)
+        self._trusted = True
+        return self._marked(step, JERK)
+
     def hold(self) -> LimiterStep:
         """Keep the last command; a joint that still moves is braked and flagged."""
         if self.at_rest:

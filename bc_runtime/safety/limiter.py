@@ -246,6 +246,9 @@ class Limiter:
         """
         return self._commit(self._started(), self._zeros, (BRAKE,) * self._n, False)
 
+    #: One step of a braking tail, which the driver made without us.
+    tail_step = brake
+
     def hold(self) -> LimiterStep:
         """Keep the last command; a joint that still moves is braked and flagged."""
         position = self._started()

@@ -156,6 +156,46 @@ class FrozenJoints:
         return now_ns - self._since_ns >= self._hold_ns and moved > self._motion
 
 
+class OverspeedMonitor:
+    """Measured speeds must stay near their limits.
+
+    One measurement proves nothing: velocities are differentiated noise on many robots, and a
+    command that was late by some milliseconds is caught up with. Far beyond the limit it proves
+    enough.
+
+    Args:
+        limits: One per joint, in order.
+        share: Speeds above this times the limit count.
+        hold_s: For how long they have to, without a break [s].
+        at_once: Speeds above this times the limit count at once.
+    """
+
+    def __init__(
+        self,
+        limits: Sequence[JointLimits],
+        *,
+        share: float = 1.2,
+        hold_s: float = 0.05,
+        at_once: float = 2.0,
+    ) -> None:
+        self._limits = limits
+        self._share = share
+        self._hold_ns = round(hold_s * 1e9)
+        self._at_once = at_once
+        self._since_ns: int | None = None
+
+    def check(self, now_ns: int, velocities: Sequence[float]) -> str:
+        """Take measured velocities [rad/s or m/s]; name the joints that are too fast, or none."""
+        text = overspeed(velocities, self._limits, self._share)
+        if not text:
+            self._since_ns = None
+            return ''
+        if self._since_ns is None:
+            self._since_ns = now_ns
+        lasting = now_ns - self._since_ns >= self._hold_ns
+        return text if lasting else overspeed(velocities, self._limits, self._at_once)
+
+
 def overspeed(
     velocities: Sequence[float], limits: Sequence[JointLimits], share: float = 1.2
 ) -> str:

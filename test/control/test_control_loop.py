@@ -4,118 +4,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 import math
 
+from loop_rig import DT, ROBOT, Rig, S
 import numpy as np
 import pytest
 
-from bc_runtime.control import ControlLoop, ControlOptions, TickResult
-from bc_runtime.execution import ActionChunk
+from bc_runtime.control import ControlLoop, ControlOptions
 from bc_runtime.safety import Event, Flag, Source, State
-from bc_runtime.spec import ActionKind, PolicySpec, RobotConfig
-
-POLICY = 'a' * 64
-S = 1_000_000_000
-DT = 10_000_000
-
-ROBOT = RobotConfig.from_yaml("""
-schema_version: 1
-name: two
-joints:
-  - {name: a, unit: rad, position: [-1, 1], velocity: 1.0, acceleration: 10.0, margin: 0.02}
-  - {name: b, unit: rad, position: [-1, 1], velocity: 1.0, acceleration: 10.0, margin: 0.02}
-joint_states: {topic: joint_states, max_age_s: 0.1}
-command: {type: joint_trajectory, topic: joint_trajectory, joints: [a, b], rate_hz: 100.0}
-tolerances: {tracking: 0.2, tracking_s: 0.2, max_observation_age_s: 0.3}
-""")
-
-SPEC = PolicySpec.from_dict(
-    {
-        'schema_version': 1,
-        'name': 'straight',
-        'family': 'mlp',
-        'control_hz': 15.0,
-        'chunk_size': 12,
-        'inputs': [
-            {
-                'kind': 'state',
-                'name': 'state',
-                'shape': [1, 2],
-                'joints': ['a', 'b'],
-                'units': ['rad', 'rad'],
-            }
-        ],
-        'output': {
-            'name': 'action',
-            'groups': [{'kind': 'joint_position', 'names': ['a', 'b'], 'units': ['rad', 'rad']}],
-        },
-    }
-)
-
-
-@dataclass
-class Rig:
-    """A loop with a robot that follows at once and a policy that goes on with a constant speed."""
-
-    loop: ControlLoop = field(default_factory=lambda: ControlLoop(ROBOT))
-    t: int = 1000 * S
-    position: list[float] = field(default_factory=lambda: [0.0, 0.0])
-    sequence: int = 0
-    speed: float = 0.2
-    driver: bool = True
-    camera: bool = True
-    policy: bool = True
-    results: list[TickResult] = field(default_factory=list)
-    replies: list[tuple[bool, str]] = field(default_factory=list)
-
-    def post(self, event: Event) -> None:
-        self.loop.post(event, lambda ok, text: self.replies.append((ok, text)))
-
-    def chunk(self, **changes: object) -> ActionChunk:
-        self.sequence += 1
-        steps = np.arange(12)[:, None] * self.speed / 15.0
-        values = np.asarray(self.position, dtype=np.float32) + steps.astype(np.float32)
-        fields: dict[str, object] = {
-            'stamp_ns': self.t,
-            'dt_ns': round(S / 15),
-            'values': values,
-            'names': ('a', 'b'),
-            'kinds': (ActionKind.JOINT_POSITION,) * 2,
-            'policy_id': POLICY,
-            'sequence': self.sequence,
-            'epoch': self.loop.epoch,
-            'received_ns': self.t,
-        }
-        return ActionChunk(**{**fields, **changes})
-
-    def run(self, seconds: float) -> TickResult:
-        for _ in range(round(seconds * 100)):
-            self.t += DT
-            if self.driver:
-                self.loop.on_joint_state(['b', 'a'], self.position[::-1], arrival_ns=self.t)
-            if self.camera:
-                self.loop.on_observation(valid=True, reasons=(), arrival_ns=self.t)
-                if self.policy and self.results and self.results[-1].accepting:
-                    self.loop.on_chunk(self.chunk(stamp_ns=self.t - DT))
-            result = self.loop.tick(mono_ns=self.t, ros_ns=self.t)
-            if result.command is not None and self.driver:
-                self.position = list(result.command.position)
-            self.results.append(result)
-        return self.results[-1]
-
-    def ready(self) -> Rig:
-        self.loop.set_policy(POLICY, SPEC)
-        self.run(0.05)
-        self.post(Event.CONFIGURED)
-        self.post(Event.ACTIVATE)
-        assert self.run(0.02).state is State.READY
-        return self
-
-    def auto(self) -> Rig:
-        self.ready().post(Event.START)
-        assert self.run(0.5).state is State.AUTO
-        return self
 
 
 def test_nothing_is_sent_before_the_start():
@@ -221,6 +117,33 @@ def test_stale_joint_states_stop_the_robot():
     assert (rig.t - before) / S <= ROBOT.joint_states.max_age_s + 0.02
 
 
+def test_a_driver_that_comes_back_elsewhere_is_not_pulled_to_where_it_was():
+    rig = Rig().auto()
+    rig.driver = False
+    assert rig.run(1.0).state is State.HELD
+    assert rig.results[-1].command is None, 'nobody is there to hold'
+    rig.position = [q + 0.4 for q in rig.position]
+    back = list(rig.position)
+    rig.driver = True
+    assert rig.run(0.5).state is State.HELD
+    assert rig.results[-1].command.position == pytest.approx(back)
+    rig.post(Event.RESUME)
+    assert rig.run(0.02).state is State.ALIGN
+    assert rig.position == pytest.approx(back, abs=0.01)
+
+
+def test_a_driver_that_falls_silent_for_a_moment_holds_its_last_command():
+    rig = Rig().auto()
+    rig.driver = False
+    rig.run(1.0)
+    held = [r.command.position for r in rig.results if r.command is not None][-1]
+    rig.position = [q - 0.02 for q in held]  # it sags
+    rig.driver = True
+    assert rig.run(0.05).command is None, 'it may still be moving'
+    rig.run(0.1)
+    assert rig.results[-1].command.position == pytest.approx(held)
+
+
 def test_a_robot_that_does_not_follow_faults():
     rig = Rig(speed=0.5).auto()
     stuck = list(rig.position)
@@ -231,6 +154,20 @@ def test_a_robot_that_does_not_follow_faults():
     rig.post(Event.START)
     rig.run(0.02)
     assert rig.replies[-1][0] is False
+
+
+def test_a_blocked_robot_faults_although_its_policy_plans_from_where_it_is():
+    rig = Rig(speed=0.4).auto()
+    stuck = list(rig.position)
+    for k in range(150):
+        # An encoder's last digit moves: the joint states are not frozen.
+        rig.position = [q + 1e-6 * (k % 2) for q in stuck]
+        result = rig.run(0.01)
+        if result.state is State.FAULT:
+            break
+    codes = [t.code for each in rig.results for t in each.transitions]
+    assert codes[-1] == 'JOINT_BLOCKED', codes
+    assert max(each.tracking_error for each in rig.results) < 0.2, 'tracking alone saw it'
 
 
 def test_a_tracking_fault_can_be_reset_and_starts_from_where_the_robot_is():
@@ -397,6 +334,32 @@ def test_a_silent_human_stops_the_robot():
     assert rig.results[-1].state is State.HELD
 
 
+def test_a_press_counts_also_where_the_release_before_it_was_never_heard():
+    """Regressions pinned: unplugged while held, and plugged in again, a button did nothing.
+
+    The controller still believed it held, so that a press in AUTO was no change.
+    """
+    rig = Rig().auto()
+    human(rig, 0.3, leader=list(rig.position))
+    human(rig, 0.3, leader=list(rig.position))
+    assert rig.results[-1].state is State.HUMAN
+    rig.run(0.7)
+    assert rig.results[-1].state is State.HELD
+    rig.post(Event.RESUME)
+    assert rig.run(0.6).state is State.AUTO
+    human(rig, 0.05, leader=[0.9, 0.9])
+    assert rig.results[-1].state is State.TAKEOVER
+
+
+def test_a_heartbeat_that_comes_back_moves_nothing_out_of_a_hold():
+    rig = Rig().auto()
+    human(rig, 0.3, leader=list(rig.position))
+    human(rig, 0.3, leader=list(rig.position))
+    rig.run(0.7)
+    human(rig, 0.5, leader=list(rig.position))
+    assert rig.results[-1].state is State.HELD
+
+
 def test_slow_scales_the_pace_of_the_plan_without_a_jump():
     rig = Rig(speed=0.4).auto()
     point = rig.loop.plan.at(rig.t, ahead_ns=DT)
@@ -455,6 +418,29 @@ def test_after_a_hole_in_the_plan_chunks_are_wanted_and_bring_the_motion_back():
     assert 'RECOVERED' in [t.code for result in rig.results for t in result.transitions]
 
 
+def test_a_new_inference_process_does_not_bring_the_motion_back():
+    rig = Rig().auto()
+    rig.policy = False
+    rig.run(0.8)  # into the hole, well before its time is up
+    rig.policy, rig.sequence = True, 0
+    assert rig.run(0.5).state is State.HELD
+    codes = [t.code for result in rig.results for t in result.transitions]
+    assert 'RECOVERED' not in codes
+    assert Flag.INFERENCE_DOWN in codes
+    still = rig.position
+    assert rig.run(0.5).state is State.HELD
+    assert rig.position == still
+    rig.post(Event.RESUME)
+    assert rig.run(0.5).state is State.AUTO
+
+
+def test_a_new_inference_process_stops_a_motion_that_the_old_plan_still_covers():
+    rig = Rig().auto()
+    rig.sequence = 0
+    assert rig.run(0.5).state is State.HELD
+    assert Flag.INFERENCE_DOWN in [t.code for r in rig.results for t in r.transitions]
+
+
 def test_a_hole_that_lasts_needs_the_operator():
     rig = Rig().auto()
     rig.policy = False
@@ -473,3 +459,24 @@ def test_a_stall_is_named_first_and_does_not_slow_what_comes_after_it():
     rig.run(0.2)
     rig.post(Event.RESUME)
     assert rig.run(1.5).state is State.AUTO
+
+
+def test_missed_ticks_follow_the_tail_only_as_far_as_the_driver_had_time_for():
+    """A message that was sent late leaves the driver less time than the deadlines say."""
+    rigs = [Rig(speed=0.8).auto() for _ in range(3)]
+    steps = []
+    for rig, late in zip(rigs, (0, 1, 2), strict=True):
+        before = rig.results[-1].command.position
+        rig.loop.sent(rig.t + late * DT, rig.t + late * DT)
+        rig.t += 3 * rig.loop.dt_ns
+        result = rig.loop.tick(mono_ns=rig.t, ros_ns=rig.t, missed=2)
+        steps.append(max(abs(a - b) for a, b in zip(before, result.command.position, strict=True)))
+    assert steps[0] > steps[1] > steps[2] > 0.0
+    assert steps[2] <= 0.01 + 1e-9, 'more than one step at full speed'
+
+
+def test_a_chunk_of_an_older_epoch_is_no_sign_of_another_process():
+    rig = Rig().auto()
+    strange = {'sequence': rig.sequence + 1000, 'epoch': rig.loop.epoch - 1}
+    rig.loop.on_chunk(rig.chunk(**strange, stamp_ns=rig.t - DT))
+    assert rig.run(0.5).state is State.AUTO

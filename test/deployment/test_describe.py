@@ -81,3 +81,38 @@ def test_nested_namespaces_are_looked_into(tmp_path: Path) -> None:
 
 def test_every_argument_says_what_it_is() -> None:
     assert all(len(argument.description) > 10 for argument in ARGUMENTS)
+
+
+def test_a_shadow_has_topics_of_its_own_and_is_not_required() -> None:
+    deployment = describe({'shadow_model': 'sim_arm_act'})
+    shadows = [node for node in deployment.nodes if node.name.startswith('shadow_')]
+    assert [node.name for node in shadows] == ['shadow_observation', 'shadow_inference']
+    for node in shadows:
+        assert 'action_chunk:=shadow/action_chunk' in command_line(node)
+        assert not node.required
+    recorder = deployment.nodes[-1]
+    assert any('shadow/action_chunk' in topic for topic in recorder.parameters['topics'])
+    assert all(node.required for node in deployment.nodes if node not in shadows)
+
+
+def test_model_directories_reach_whoever_loads_models() -> None:
+    nodes = {n.name: n for n in describe({'model_directories': '/a:/b'}).nodes}
+    assert nodes['inference'].parameters['model_directories'] == ['/a', '/b']
+    assert "model_directories:=['/a', '/b']" in command_line(nodes['inference'])
+    assert 'model_directories' not in describe({}).nodes[2].parameters
+
+
+def test_a_robot_without_joints_and_with_a_joystick_is_recorded(tmp_path: Path) -> None:
+    file = tmp_path / 'car.yaml'
+    file.write_text("""
+schema_version: 1
+name: car
+command:
+  {type: twist, topic: cmd_vel, rate_hz: 50.0, axes: {linear.x: {velocity: 1, acceleration: 1}}}
+human: {takeover_type: joy, takeover_topic: joy, takeover_button: 1, teleop_topic: stick}
+""")
+    topics = dict(recorded_topics(describe({'robot': str(file)}).robot, 'raw'))
+    assert topics['cmd_vel'] == 'geometry_msgs/msg/Twist'
+    assert topics['joy'] == 'sensor_msgs/msg/Joy'
+    assert topics['stick'] == 'geometry_msgs/msg/Twist'
+    assert '' not in topics

@@ -5,16 +5,21 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
+import json
 from pathlib import Path
 import re
+from typing import Any
 
 import pytest
 
 from bc_runtime.safety.fault_matrix import (
     FaultMeasurement,
     FaultRow,
+    case_table,
     fault_table,
     read_fault_matrix,
+    read_fault_results,
 )
 from bc_runtime.spec.errors import ConfigError
 
@@ -55,19 +60,60 @@ def test_the_explanation_names_only_tests_that_exist(repository: Path) -> None:
     assert not missing
 
 
-def test_the_table_shows_required_and_measured(rows: tuple[FaultRow, ...]) -> None:
-    table = fault_table(
-        rows,
-        {
-            1: FaultMeasurement(passed=True, measured_s=0.2571),
-            2: FaultMeasurement(passed=False, note='kept moving'),
-        },
-    )
-    lines = table.splitlines()
+def test_every_row_of_processes_has_a_test(rows: tuple[FaultRow, ...], repository: Path) -> None:
+    sources = [p.read_text(encoding='utf-8') for p in (repository / 'test/graph').glob('*.py')]
+    recorded = {int(n) for one in sources for n in re.findall(r'faults\.add\(\s*(\d+),', one)}
+    assert recorded == {row.id for row in rows if row.where == 'process'}
+
+
+def test_what_is_missing_is_said_beside_the_requirement(rows: tuple[FaultRow, ...]) -> None:
+    lacking = [replace(row, missing='the kill' if row.id == 16 else row.missing) for row in rows]
+    line = fault_table(lacking).splitlines()[2 + 15]
+    assert line.startswith('| 16 |')
+    assert 'then FAULT; no motion by itself. **Not there:** the kill' in line
+
+
+def measurement(**changes: Any) -> FaultMeasurement:
+    fields = {'case': 'as usual', 'passed': True, 'note': 'it stopped'}
+    return FaultMeasurement(**{**fields, **changes})
+
+
+def test_the_table_shows_required_and_the_worst_measured(rows: tuple[FaultRow, ...]) -> None:
+    measured = {
+        1: [
+            measurement(measured_s=0.1, bound_s=0.26, code='CAMERA_STALE', state='HELD'),
+            measurement(measured_s=0.2571, bound_s=0.26, code='CAMERA_STALE', state='HELD'),
+        ],
+        2: [measurement(), measurement(passed=False, note='kept | moving', state='AUTO')],
+    }
+    lines = fault_table(rows, measured).splitlines()
     assert len(lines) == 2 + 45
-    assert 'ok 0.257 s' in lines[2]
-    assert '**FAILED** kept moving' in lines[3]
-    assert all(line.count('|') == 7 for line in lines)
+    assert '| ok 0.257 s of 0.260 s | CAMERA_STALE → HELD | processes |' in lines[2]
+    assert '| **FAILED** | AUTO |' in lines[3]
+    assert all(line.count('|') == 8 for line in lines)
+    cases = case_table(measured).splitlines()
+    assert len(cases) == 2 + 4
+    assert cases[-1] == r'| 2 | as usual | **FAILED** kept \| moving | – | – |'
+
+
+def test_results_are_read_and_damage_is_named(tmp_path: Path) -> None:
+    row = {
+        'id': 5, 'case': 'stopped', 'passed': True, 'measured': 'held', 'measured_s': 0.1,
+        'bound_s': 0.11, 'code': 'JOINT_STATES_STALE', 'state': 'HELD', 'wire': {'violations': 0},
+    }  # fmt: skip
+    file = tmp_path / 'faults.json'
+    file.write_text(json.dumps({'rows': [row]}))
+    assert read_fault_results(file) == {
+        5: [
+            FaultMeasurement(
+                case='stopped', passed=True, note='held', measured_s=0.1, bound_s=0.11,
+                code='JOINT_STATES_STALE', state='HELD', violations=0,
+            )
+        ]
+    }  # fmt: skip
+    file.write_text(json.dumps({'rows': [{'id': 5}]}))
+    with pytest.raises(ConfigError, match=r'make faults.*case'):
+        read_fault_results(file)
 
 
 @pytest.mark.parametrize(

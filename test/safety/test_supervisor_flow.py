@@ -220,3 +220,38 @@ def test_braking_that_does_not_end_is_a_fault() -> None:
     assert desk.last is not None
     assert desk.last.source is Source.BRAKE
     assert desk.codes[-1] == Flag.BRAKE_TIMEOUT
+
+
+@pytest.mark.parametrize('flag', [Flag.INFERENCE_RESTARTS, Flag.POLICY_FAILED])
+@pytest.mark.parametrize('state', [State.AUTO, State.BRAKING, State.HELD])
+def test_what_was_lost_with_inference_is_a_fault_also_once_the_robot_has_stopped(
+    flag: Flag, state: State
+) -> None:
+    desk = Desk().to(state)
+    desk.flags = {flag: 'why'}
+    desk.tick()
+    desk.flags = {}
+    desk.tick(at_rest=True)
+    assert desk.state is State.FAULT
+    assert not desk.tick(Event.RESUME).replies[0].accepted
+    assert desk.wait(1.0, plan_ready=True).source is Source.HOLD
+    assert desk.tick(Event.RESET).replies[0].accepted
+    assert desk.state is State.READY
+
+
+@pytest.mark.parametrize('flag', [Flag.INFERENCE_RESTARTS, Flag.POLICY_FAILED])
+@pytest.mark.parametrize('state', [State.READY, State.HUMAN, State.HANDBACK])
+def test_a_robot_that_needs_no_inference_is_left_alone_but_does_not_start(
+    flag: Flag, state: State
+) -> None:
+    desk = Desk().to(state)
+    desk.flags = {flag: 'why'}
+    desk.wait(0.1)
+    assert desk.state is state
+    event = Event.START if state is State.READY else Event.RESUME
+    reply = desk.tick(event).replies[0]
+    assert not reply.accepted
+    assert desk.state is state
+    desk.flags = {}
+    desk.wait(0.1)
+    assert desk.state is state, 'it is not latched where it does not count'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from hypothesis import given
+from hypothesis import strategies as st
 import pytest
 
 from bc_runtime.safety import (
@@ -14,6 +16,7 @@ from bc_runtime.safety import (
     JointLimits,
     Level,
     MissedTicks,
+    OverspeedMonitor,
     StampWatchdog,
     TickWatchdog,
     TrackingMonitor,
@@ -131,6 +134,30 @@ def test_skew_is_the_smallest_difference() -> None:
     assert not future.too_large
 
 
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(-300, 300)), min_size=1, max_size=60))
+def test_property_skew_is_the_smallest_difference_of_the_window(
+    steps: list[tuple[int, int]],
+) -> None:
+    skew, arrival, known = ClockSkew(window_s=1.0), 10 * S, []
+    for step_ms, difference_ms in steps:
+        arrival += step_ms * MS
+        known.append((arrival, difference_ms * MS))
+        skew.push(arrival - difference_ms * MS, arrival)
+        expected = min(d for at, d in known if arrival - at <= S)
+        assert skew.offset_s == expected * 1e-9
+
+
+def test_skew_is_measured_anew_when_time_goes_back() -> None:
+    skew = ClockSkew()
+    for k in range(200):
+        skew.push(100 * S + k * 10 * MS, 100 * S + k * 10 * MS + MS)
+    skew.push(102 * S, 97 * S)  # sent before the jump, received after it
+    for k in range(150):
+        skew.push(97 * S + k * 10 * MS, 97 * S + k * 10 * MS + MS)
+    assert not skew.too_large
+    assert not skew.suspicious
+
+
 def test_stamps_that_stand_still_or_jump() -> None:
     dog = StampWatchdog()
     for k in range(10):
@@ -197,6 +224,19 @@ def test_overspeed_and_outside_name_their_joints() -> None:
     assert 'b: 2.5 per second, limit 2' in overspeed([0.0, -2.5], joints())
     assert outside_limits([1.5, 0.0], joints()) == ''
     assert 'a: 1.6 is outside [-1.5, 1.5]' in outside_limits([1.6, 0.0], joints())
+
+
+def test_overspeed_has_to_last_unless_it_is_far_beyond() -> None:
+    """Regressions pinned: one late command, caught up with, stopped the demo (1.2 x, 20 ms)."""
+    monitor = OverspeedMonitor(joints())
+    assert monitor.check(0, [0.0, -2.5]) == ''
+    assert monitor.check(10 * MS, [0.0, -2.5]) == ''
+    assert monitor.check(20 * MS, [0.0, 1.9]) == ''
+    assert monitor.check(30 * MS, [2.5, 0.0]) == ''
+    assert monitor.check(79 * MS, [2.5, 0.0]) == ''
+    assert 'a: 2.5 per second, limit 2' in monitor.check(80 * MS, [2.5, 0.0])
+    assert monitor.check(90 * MS, [0.0, 0.0]) == ''
+    assert 'b: 4.1 per second, limit 2' in monitor.check(100 * MS, [2.5, -4.1])
 
 
 def test_states_outside_training_are_reported_after_a_while() -> None:

@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""NoJoints: stands for the joint monitor of a robot that is commanded without joints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import math
+
+from bc_runtime.safety import Flag
+
+
+class NoJoints:
+    """Has nothing to measure and nothing to say; the interface is that of `JointMonitor`."""
+
+    measured: tuple[float, ...] | None = None
+    error = 0.0
+    still = True
+
+    def update(self, *_message: object, **_times: object) -> None:
+        """Take a joint state and look away."""
+
+    def commanded(self, position: Sequence[float], velocity: Sequence[float], now: int) -> None:
+        """Note a command; there is nothing to compare it with."""
+
+    def reset(self) -> None:
+        """Begin to compare anew."""
+
+    def unsettle(self) -> None:
+        """Forget for how long nothing has moved."""
+
+    def age_s(self, mono_ns: int) -> float:
+        """Return NaN: there are no joint states."""
+        return math.nan
+
+    def distance(self, position: Sequence[float]) -> float:
+        """Return 0: the robot is where it is."""
+        return 0.0
+
+    def flags(self, mono_ns: int) -> Mapping[Flag, str]:
+        """Return nothing: no joint can be wrong."""
+        return {}
