@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib import metadata
+from itertools import pairwise
 import os
 from pathlib import Path
 import platform
@@ -20,6 +21,8 @@ from bc_runtime.evaluation.statistics import percentiles, wilson_interval
 from bc_runtime.recording.reader import BagReader
 from bc_runtime.spec.errors import BcError
 
+#: Names of `bc_msgs/ControllerStatus.SOURCE_*`, in their order.
+SOURCES = ('none', 'policy', 'human', 'align', 'hold', 'brake')
 #: Distributions whose versions decide what a policy does; those not installed are left out.
 _PACKAGES = ('numpy', 'onnxruntime', 'opencv-python-headless', 'mujoco', 'mcap')
 
@@ -94,6 +97,8 @@ def summarize_demo(
         'starved_ticks': _total(m.starved_ticks for m in metrics),
         'chunks_accepted': _total(m.chunks_accepted for m in metrics),
         'chunks_rejected': _total(m.chunks_rejected for m in metrics),
+        'ticks_by_source': ticks_by_source(records),
+        'takeovers': sum(map(_takeovers, records)),
         'messages_recorded': sum(record.messages for record in records),
         'messages_dropped': sum(record.dropped for record in records),
         'memory_peak_mb': round(memory_bytes / 1e6, 1) if memory_bytes else None,
@@ -119,6 +124,21 @@ def summarize_demo(
         ],
         'problems': problems,
     }
+
+
+def ticks_by_source(records: Sequence[EpisodeRecord]) -> dict[str, int]:
+    """Return who made the commands: source -> control ticks, those that sent nothing left out."""
+    counts = np.zeros(len(SOURCES), dtype=np.int64)
+    for record in records:
+        if record.ticks is not None:
+            counts += np.bincount(record.ticks.source, minlength=len(SOURCES))[: len(SOURCES)]
+    return {name: int(n) for name, n in zip(SOURCES[1:], counts[1:], strict=True) if n}
+
+
+def _takeovers(record: EpisodeRecord) -> int:
+    """Return how often a human has had the robot."""
+    states = () if record.ticks is None else record.ticks.states
+    return sum(state == 'HUMAN' and before != 'HUMAN' for before, state in pairwise(('', *states)))
 
 
 def versions() -> dict[str, str]:

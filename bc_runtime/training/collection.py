@@ -6,42 +6,67 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import hashlib
+import inspect
 from itertools import count
 from pathlib import Path
 import time
 
-from bc_runtime import sim
+from bc_runtime.safety.limits import limits_of
+from bc_runtime.sim import (
+    arm,
+    camera,
+    expert,
+    kinematics,
+    model,
+    painter,
+    scene,
+    shapes,
+    task,
+)
+from bc_runtime.sim import (
+    demonstrations as recording,
+)
 from bc_runtime.sim.demonstrations import Demonstration, KickPlan, collect
+from bc_runtime.spec import RobotConfig
 from bc_runtime.training.demonstration_set import (
     DemonstrationSet,
     join_demonstrations,
     load_demonstrations,
 )
+from bc_runtime.training.limited import Follower
 
 # Raised when the stored arrays change their meaning.
-_FORMAT = 1
+_FORMAT = 2
 _EPISODES_PER_LINE = 20
+# What a demonstration depends on.
+_DECIDING = (arm, camera, expert, kinematics, model, painter, recording, scene, shapes, task)
 
 
 def demonstrations(
-    *, episodes: int, first_scene: int, folder: Path, say: Callable[[str], None]
+    *,
+    episodes: int,
+    first_scene: int,
+    robot: RobotConfig,
+    folder: Path,
+    say: Callable[[str], None],
 ) -> DemonstrationSet:
     """Return successful demonstrations with pushes, from disk if they were collected before.
 
     Args:
         episodes: Number of successful demonstrations.
         first_scene: Seed of the first scene to try; the next ones count up.
+        robot: Gives the limits that the demonstrated motions keep.
         folder: Where the npz is kept.
         say: Takes lines of progress.
     """
-    path = folder / f'sim_arm_{episodes}_{first_scene}_{_fingerprint()}.npz'
+    path = folder / f'sim_arm_{episodes}_{first_scene}_{_fingerprint(robot)}.npz'
     if path.is_file():
         say(f'demonstrations: {path} (collected before)')
         return load_demonstrations(path)
     say(f'collecting {episodes} demonstrations from scene {first_scene} on')
     found: list[Demonstration] = []
     begin = time.process_time()
-    for demonstration in collect(count(first_scene), kicks=KickPlan()):
+    for demonstration in collect(count(first_scene), kicks=KickPlan(), follower=Follower(robot)):
         found.append(demonstration)
         if len(found) % _EPISODES_PER_LINE == 0 or len(found) == episodes:
             tried = demonstration.seed - first_scene + 1
@@ -58,10 +83,9 @@ def demonstrations(
     return result
 
 
-def _fingerprint() -> str:
-    """Return a digest of the simulation's source: other physics needs other demonstrations."""
-    digest = hashlib.sha256(str(_FORMAT).encode())
-    for folder in sim.__path__:
-        for path in sorted(Path(folder).glob('*.py')):
-            digest.update(path.name.encode() + b'\0' + path.read_bytes())
+def _fingerprint(robot: RobotConfig) -> str:
+    """Return a digest of simulation and limits: other physics needs other demonstrations."""
+    digest = hashlib.sha256(repr((_FORMAT, limits_of(robot.joints))).encode())
+    for module in _DECIDING:
+        digest.update(module.__name__.encode() + b'\0' + inspect.getsource(module).encode())
     return digest.hexdigest()[:12]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bc_runtime.sim import task
 from bc_runtime.sim.demonstrations import Demonstration, chunk_mask
 from bc_runtime.spec import ConfigError, TrainingRange
+from bc_runtime.training.samples import Samples, joint_ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,18 +68,20 @@ class DemonstrationSet:
         ]
         return self.action[index], np.stack(weights).astype(np.float32)
 
+    def samples(self, chunk_size: int) -> Samples:
+        """Return every step as a sample."""
+        actions, weights = self.chunks(chunk_size)
+        return Samples(
+            images=self.images,
+            state=self.state,
+            instruction=self.instructions(),
+            actions=actions,
+            weights=weights,
+        )
+
     def ranges(self) -> dict[str, TrainingRange]:
         """Return the training ranges by dimension: `state.<joint>` and `action.<name>`."""
-        return {
-            f'{kind}.{name}': TrainingRange(
-                minimum=float(values[:, i].min()),
-                maximum=float(values[:, i].max()),
-                mean=float(values[:, i].mean(dtype=np.float64)),
-                std=float(values[:, i].std(dtype=np.float64)),
-            )
-            for kind, values in (('state', self.state), ('action', self.action))
-            for i, name in enumerate(task.JOINT_NAMES)
-        }
+        return joint_ranges(state=self.state, action=self.action)
 
     def save(self, path: Path) -> None:
         """Write an npz without pickled objects; the file appears only when it is complete."""

@@ -20,13 +20,17 @@ from bc_runtime.execution import ActionChunk, Hole, Timeline, make_strategy
 from bc_runtime.safety.limiter import Limiter
 from bc_runtime.safety.limits import limits_of
 from bc_runtime.sim import task
-from bc_runtime.sim.arm import ArmSim, GeometrySnapshot
+from bc_runtime.sim.arm import ArmSim, GeometrySnapshot, SimState
 from bc_runtime.sim.demonstrations import DRIVER_HZ, shrink_image
 from bc_runtime.sim.painter import Painter
 from bc_runtime.spec import PolicySpec, RobotConfig
 
 TICK_NS: Final = round(1e9 / DRIVER_HZ)
 _SUCCESS_EVERY_TICKS: Final = 5
+
+#: Sets the time of an observation; the other cameras' frames are of their own phases, as on a
+#: robot whose cameras are not triggered together.
+_REFERENCE_CAMERA: Final = task.CAMERAS[0]
 
 #: Tensors of one observation -> chunk (chunk_size, 7).
 ChunkFunction = Callable[[Mapping[str, NDArray[np.generic]]], NDArray[np.float32]]
@@ -58,6 +62,23 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One observation, and how the robot was at its time.
+
+    Attributes:
+        tensors: As the policy gets them.
+        joints: Measured positions, (7,).
+        state: Of the simulation at the time of the observation.
+        velocity: Of the command at that time, (7,).
+    """
+
+    tensors: Mapping[str, NDArray[np.generic]]
+    joints: NDArray[np.float64]
+    state: SimState
+    velocity: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResult:
     """What one trial gave.
 
@@ -86,6 +107,7 @@ class DeploymentModel:
         infer: The policy.
         robot: Gives the limits.
         conditions: When things happen.
+        visited: Is told of an observation at every policy step, asked for or not.
     """
 
     def __init__(
@@ -95,11 +117,13 @@ class DeploymentModel:
         infer: ChunkFunction,
         robot: RobotConfig,
         conditions: Conditions,
+        visited: Callable[[Visit], None] | None = None,
     ) -> None:
         self._spec = spec
         self._infer = infer
         self._limits = limits_of(robot.joints)
         self._conditions = conditions
+        self._visited = visited
         self._sim = ArmSim()
         self._painter = Painter(self._sim.model)
 
@@ -111,14 +135,15 @@ class DeploymentModel:
         timeline = Timeline(make_strategy(conditions.strategy, dict(conditions.options)))
         limiter = Limiter(self._limits, TICK_NS * 1e-9)
         limiter.seed([float(v) for v in sim.setpoint])
-        # Frames have any phase against the control ticks, as on a robot.
         frame_ns = round(1e9 / conditions.camera_hz)
-        sensors = _Sensors(sim, self._painter, frame_ns=frame_ns, phase=rng.random())
+        # Frames have any phase against the control ticks, as on a robot.
+        phases = {camera: rng.random() for camera in task.CAMERAS}
+        sensors = _Sensors(sim, self._painter, frame_ns=frame_ns, phases=phases)
         pending: ActionChunk | None = None
-        next_start_ns, sequence, holes, success = 0, 0, 0, False
+        next_start_ns, next_visit_ns, sequence, holes, success = 0, 0, 0, 0, False
         for tick in range(round(conditions.timeout_s * DRIVER_HZ)):
             now_ns = tick * TICK_NS
-            sensors.tick(now_ns)
+            sensors.tick(now_ns, limiter.velocity)
             if pending is not None and now_ns >= pending.received_ns:
                 timeline.add(pending)
                 pending = None
@@ -133,6 +158,9 @@ class DeploymentModel:
                 )
                 sequence += 1
                 next_start_ns = now_ns + round(1e9 / conditions.inference_hz)
+            if self._visited is not None and now_ns >= next_visit_ns and sensors.ready:
+                self._visited(self._visit(sensors.observe(), scene.instruction))
+                next_visit_ns += self._spec.dt_ns
             answer = timeline.at(now_ns)
             if isinstance(answer, Hole):
                 holes += len(timeline) > 0
@@ -159,6 +187,20 @@ class DeploymentModel:
         self, seen: _Seen, *, instruction: str, received_ns: int, sequence: int
     ) -> ActionChunk:
         spec = self._spec
+        return ActionChunk(
+            stamp_ns=seen.stamp_ns,
+            dt_ns=spec.dt_ns,
+            values=self._infer(self._tensors(seen, instruction)),
+            names=spec.action_names,
+            kinds=spec.action_kinds,
+            references=spec.action_references,
+            stamp_index=spec.stamp_index,
+            sequence=sequence,
+            received_ns=received_ns,
+        )
+
+    def _tensors(self, seen: _Seen, instruction: str) -> dict[str, NDArray[np.generic]]:
+        spec = self._spec
         tensors: dict[str, NDArray[np.generic]] = {}
         for state in spec.state_inputs:
             order = [task.JOINT_NAMES.index(name) for name in state.joints]
@@ -168,16 +210,14 @@ class DeploymentModel:
         for words in spec.instruction_inputs:
             row = np.asarray(words.encode(instruction), dtype=words.dtype)
             tensors[words.name] = row.reshape(words.shape)
-        return ActionChunk(
-            stamp_ns=seen.stamp_ns,
-            dt_ns=spec.dt_ns,
-            values=self._infer(tensors),
-            names=spec.action_names,
-            kinds=spec.action_kinds,
-            references=spec.action_references,
-            stamp_index=spec.stamp_index,
-            sequence=sequence,
-            received_ns=received_ns,
+        return tensors
+
+    def _visit(self, seen: _Seen, instruction: str) -> Visit:
+        return Visit(
+            tensors=self._tensors(seen, instruction),
+            joints=seen.joints,
+            state=seen.state,
+            velocity=seen.velocity,
         )
 
 
@@ -188,38 +228,63 @@ class _Seen:
     stamp_ns: int
     joints: NDArray[np.float64]
     images: Mapping[str, NDArray[np.uint8]]
+    state: SimState
+    velocity: tuple[float, ...]
 
 
 class _Sensors:
-    """Frames at the cameras' rate and joint states at every tick."""
+    """Frames at the cameras' rate, each camera with a phase of its own, and joint states."""
 
-    def __init__(self, sim: ArmSim, painter: Painter, *, frame_ns: int, phase: float) -> None:
+    def __init__(
+        self, sim: ArmSim, painter: Painter, *, frame_ns: int, phases: Mapping[str, float]
+    ) -> None:
         self._sim = sim
         self._painter = painter
         self._frame_ns = frame_ns
-        self._next_ns = round(phase * frame_ns)
-        self._frame: GeometrySnapshot | None = None
-        self._images: Mapping[str, NDArray[np.uint8]] = {}
+        self._next_ns = {camera: round(phase * frame_ns) for camera, phase in phases.items()}
+        self._newest: dict[str, GeometrySnapshot] = {}
+        self._frames: Mapping[str, GeometrySnapshot] = {}
         self._joints: list[tuple[int, NDArray[np.float64]]] = []
+        self._state = sim.state()
+        self._velocity: tuple[float, ...] = ()
 
     @property
     def ready(self) -> bool:
-        """Whether a frame has come."""
-        return self._frame is not None
+        """Whether a frame of every camera has come."""
+        return bool(self._frames)
 
-    def tick(self, now_ns: int) -> None:
-        """Measure."""
-        if now_ns >= self._next_ns:
-            self._frame, self._images, self._joints = self._sim.snapshot(), {}, []
-            self._next_ns += self._frame_ns
+    def tick(self, now_ns: int, velocity: tuple[float, ...]) -> None:
+        """Measure.
+
+        Args:
+            now_ns: Time since the scene's start.
+            velocity: Of the last command, (7,).
+        """
+        for camera, due_ns in self._next_ns.items():
+            if now_ns >= due_ns:
+                self._newest[camera] = self._sim.snapshot()
+                self._next_ns[camera] += self._frame_ns
+                if camera == _REFERENCE_CAMERA:
+                    self._joints = []
+                    self._state, self._velocity = self._sim.state(), velocity
+        if not self._joints and len(self._newest) == len(self._next_ns):
+            self._frames = dict(self._newest)
         self._joints.append((now_ns, self._sim.joint_positions))
 
-    def observe(self, *, skew_ns: int) -> _Seen:
-        """Return the newest frame with the joints of `skew_ns` later, as far as known."""
-        if self._frame is not None and not self._images:
-            self._images = {
-                camera: shrink_image(self._painter.render(self._frame, camera))
-                for camera in task.CAMERAS
-            }
+    def observe(self, *, skew_ns: int = 0) -> _Seen:
+        """Return the newest reference frame with what the others had shown by then.
+
+        The joints are those of `skew_ns` later, as far as known.
+        """
+        images = {
+            camera: shrink_image(self._painter.render(self._frames[camera], camera))
+            for camera in task.CAMERAS
+        }
         stamp_ns, joints = self._joints[min(skew_ns // TICK_NS, len(self._joints) - 1)]
-        return _Seen(stamp_ns=stamp_ns, joints=joints, images=self._images)
+        return _Seen(
+            stamp_ns=stamp_ns,
+            joints=joints,
+            images=images,
+            state=self._state,
+            velocity=self._velocity,
+        )

@@ -9,10 +9,10 @@ from typing import Final
 
 from bc_runtime.spec.errors import ConfigError
 
-#: Optimiser steps of one nominal minute. A training is a number of steps, never a time budget, so
-#: that a slow or busy machine gives the same policy; this is what one core of a server of 2023
-#: does in a minute with the default network.
-STEPS_PER_MINUTE: Final = 690
+_AT_LEAST_ONE: Final = (
+    *('episodes', 'steps', 'round_trials', 'round_steps', 'batch'),
+    *('width', 'hidden', 'chunk_size'),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +23,12 @@ class Recipe:
         seed: Of the weights, the batches and the augmentation.
         first_scene: Seed of the first demonstrated scene; the next episodes count up from it.
         episodes: Successful demonstrations to train on.
-        steps: Optimiser steps of a cycle.
-        cycles: Each starts from the averaged weights of the one before, at half its learning rate.
+        steps: Optimiser steps on the demonstrations.
+        rounds: Of DAgger: the policy acts, the expert corrects, training goes on with all of it.
+        round_trials: Trials in a round.
+        round_steps: Optimiser steps of a round, at half the learning rate; it starts from the
+            averaged weights of the one before.
+        first_trial: Seed of the scene of the first trial; the rounds count up from it.
         batch: Samples per step.
         learning_rate: Peak of the schedule (linear warm-up, then half a cosine to zero).
         warmup_steps: Length of the warm-up.
@@ -44,9 +48,12 @@ class Recipe:
 
     seed: int = 0
     first_scene: int = 100_000
-    episodes: int = 398
+    episodes: int = 400
     steps: int = 5500
-    cycles: int = 1
+    rounds: int = 0
+    round_trials: int = 150
+    round_steps: int = 4000
+    first_trial: int = 200_000
     batch: int = 64
     learning_rate: float = 2e-3
     warmup_steps: int = 100
@@ -63,22 +70,19 @@ class Recipe:
     colour_shift: float = 0.03
 
     def __post_init__(self) -> None:
-        for name in ('episodes', 'steps', 'cycles', 'batch', 'width', 'hidden', 'chunk_size'):
+        for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ConfigError(
                     f'expected at least 1, got {getattr(self, name)}', source='recipe', path=name
                 )
-        for name in ('seed', 'first_scene'):
+        for name in ('seed', 'first_scene', 'first_trial', 'rounds'):
             if getattr(self, name) < 0:
                 raise ConfigError(
                     f'expected 0 or more, got {getattr(self, name)}', source='recipe', path=name
                 )
 
-
-def steps_of(minutes: float) -> int:
-    """Return the optimiser steps of a number of nominal minutes; see `STEPS_PER_MINUTE`."""
-    if not minutes > 0.0:
-        raise ConfigError(
-            f'expected more than 0, got {minutes:g}', source='recipe', path='minutes'
-        )
-    return max(1, round(minutes * STEPS_PER_MINUTE))
+    def command(self, policy: str) -> str:
+        """Return what to type for a policy of this recipe."""
+        chosen = ('seed', 'steps', 'episodes', 'rounds', 'round_trials', 'round_steps')
+        options = (f'--{name.replace("_", "-")} {getattr(self, name)}' for name in chosen)
+        return f'bc train {policy} {" ".join(options)}'

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import math
 import time
 
@@ -15,15 +15,14 @@ import torch
 from torch import Tensor
 
 from bc_runtime.sim import task
-from bc_runtime.spec.errors import ConfigError
 from bc_runtime.training.checkpoint import make_policy
 from bc_runtime.training.demonstration_set import DemonstrationSet
 from bc_runtime.training.loss import chunk_loss
 from bc_runtime.training.network import ChunkPolicy
 from bc_runtime.training.recipe import Recipe
+from bc_runtime.training.samples import SamplePool
 
 _LINES = 20
-_CYCLE_SEEDS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,65 +53,69 @@ def train(data: DemonstrationSet, recipe: Recipe, *, say: Callable[[str], None])
         recipe: Everything that may be chosen.
         say: Takes lines of progress.
     """
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
     torch.manual_seed(recipe.seed)
-    actions, weights = (torch.from_numpy(each) for each in data.chunks(recipe.chunk_size))
-    state = torch.from_numpy(data.state)
+    pool = SamplePool([data.samples(recipe.chunk_size)])
     policy = make_policy(recipe)
-    policy.set_statistics(state=state, actions=actions, weights=weights)
-    begin, result = time.process_time(), None
-    for cycle in range(recipe.cycles):
-        # A cycle depends on the averaged weights that it starts from and on its number alone.
-        seed = recipe.seed + cycle * _CYCLE_SEEDS
-        if cycle:
-            torch.manual_seed(seed)
-        result = run_cycle(
-            policy, data, recipe, seed=seed, rate=recipe.learning_rate * 0.5**cycle, say=say
-        )
-        policy = result.policy
-    if result is None:
-        raise ConfigError('expected at least 1', source='recipe', path='cycles')
-    return replace(result, cpu_s=time.process_time() - begin)
+    policy.set_statistics(
+        state=torch.from_numpy(pool.state),
+        actions=torch.from_numpy(pool.actions),
+        weights=torch.from_numpy(pool.weights),
+    )
+    return optimise(
+        policy,
+        pool,
+        recipe,
+        seed=recipe.seed,
+        steps=recipe.steps,
+        rate=recipe.learning_rate,
+        say=say,
+    )
 
 
-def run_cycle(
+def optimise(
     start: ChunkPolicy,
-    data: DemonstrationSet,
+    pool: SamplePool,
     recipe: Recipe,
     *,
     seed: int,
+    steps: int,
     rate: float,
     say: Callable[[str], None],
 ) -> TrainingResult:
-    """Train for `recipe.steps` updates from a policy's weights, with a schedule of their own.
+    """Train for a number of updates from a policy's weights, with a schedule of their own.
 
-    Warm restarts after Loshchilov and Hutter, 'SGDR: Stochastic Gradient Descent with Warm
-    Restarts', ICLR 2017.
+    What comes out depends on the arguments alone.
 
     Args:
         start: Weights to start from; not changed.
-        data: Demonstrations.
+        pool: What to learn.
         recipe: Everything that may be chosen.
-        seed: Of the batches.
+        seed: Of batches and augmentation.
+        steps: Updates.
         rate: Peak learning rate.
         say: Takes lines of progress.
     """
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(seed)
     batches = np.random.Generator(np.random.PCG64(seed))
-    actions, weights = (torch.from_numpy(each) for each in data.chunks(recipe.chunk_size))
-    state = torch.from_numpy(data.state)
-    images = [torch.from_numpy(data.images[camera]) for camera in task.CAMERAS]
-    instruction = torch.from_numpy(data.instructions())
+    actions, weights = torch.from_numpy(pool.actions), torch.from_numpy(pool.weights)
+    state, instruction = torch.from_numpy(pool.state), torch.from_numpy(pool.instruction)
     policy = deepcopy(start).train().to(memory_format=torch.channels_last)
     average = deepcopy(policy)
     optimiser = torch.optim.AdamW(policy.parameters(), lr=rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: _rate(step, steps, recipe.warmup_steps)
+    )
     begin, recent = time.process_time(), _Recent()
-    say(f'training: {len(data)} steps of {len(data.lengths)} episodes, {recipe.steps} updates')
-    for step in range(1, recipe.steps + 1):
-        pick = torch.from_numpy(batches.integers(0, len(data), recipe.batch))
+    say(f'training: {len(pool)} observations, {steps} updates')
+    for step in range(1, steps + 1):
+        rows = batches.integers(0, len(pool), recipe.batch)
+        pick = torch.from_numpy(rows)
         here = state[pick] + _state_noise(recipe)
-        pictures = _augment([image[pick] for image in images], recipe)
+        pictures = _augment(
+            [torch.from_numpy(pool.images(camera, rows)) for camera in task.CAMERAS], recipe
+        )
         raw = policy.predict(here, pictures, instruction[pick])
         joint, gripper = chunk_loss(
             policy, raw, state=here, actions=actions[pick], weights=weights[pick]
@@ -124,9 +127,9 @@ def run_cycle(
         schedule.step()
         _follow(average, policy, min(recipe.average_decay, step / (step + 10.0)))
         recent.add(float(joint.detach()), float(gripper.detach()))
-        if step % max(1, recipe.steps // _LINES) == 0 or step == recipe.steps:
+        if step % max(1, steps // _LINES) == 0 or step == steps:
             say(
-                f'  update {step}/{recipe.steps}: joints {recent.joint:.4f}, gripper '
+                f'  update {step}/{steps}: joints {recent.joint:.4f}, gripper '
                 f'{recent.gripper:.4f}, {(time.process_time() - begin) / 60:.1f} CPU min'
             )
     return TrainingResult(
@@ -137,10 +140,10 @@ def run_cycle(
     )
 
 
-def _rate(step: int, recipe: Recipe) -> float:
+def _rate(step: int, steps: int, warmup: int) -> float:
     """Return the learning rate's share of its peak: linear warm-up, then half a cosine."""
-    warm = min(1.0, (step + 1) / recipe.warmup_steps)
-    return warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / recipe.steps)))
+    warm = min(1.0, (step + 1) / warmup)
+    return warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps)))
 
 
 def _state_noise(recipe: Recipe) -> Tensor:

@@ -18,9 +18,10 @@ from bc_runtime.training.checkpoint import (
     save_checkpoint,
 )
 from bc_runtime.training.loss import chunk_loss
-from bc_runtime.training.recipe import Recipe, steps_of
+from bc_runtime.training.recipe import Recipe
+from bc_runtime.training.samples import SamplePool
 from bc_runtime.training.sim_arm_act import make_spec
-from bc_runtime.training.trainer import train
+from bc_runtime.training.trainer import optimise, train
 
 SHORT = Recipe(steps=4, batch=8, hidden=32, width=4, episodes=3)
 
@@ -59,6 +60,16 @@ def test_training_lowers_the_loss(data):
     start = make_policy(recipe)
     start.set_statistics(state=state, actions=actions, weights=weights)
     assert loss(train(data, recipe, say=lambda _: None).policy) < 0.8 * loss(start)
+
+
+def test_more_training_starts_from_the_given_weights_and_leaves_them(data):
+    start = train(data, SHORT, say=lambda _: None).policy
+    before = {name: value.copy() for name, value in weights_of(start).items()}
+    pool = SamplePool([data.samples(SHORT.chunk_size)] * 2)
+    after = optimise(start, pool, SHORT, seed=9, steps=1, rate=1e-9, say=lambda _: None).policy
+    for name, value in weights_of(start).items():
+        np.testing.assert_array_equal(value, before[name])
+        np.testing.assert_allclose(weights_of(after)[name], value, atol=1e-6)
 
 
 def test_loss_ignores_what_has_no_weight(data):
@@ -116,6 +127,5 @@ def test_checkpoint_refuses_what_is_none(tmp_path):
 def test_recipe_refuses_impossible_numbers():
     with pytest.raises(ConfigError, match='episodes: expected at least 1, got 0'):
         Recipe(episodes=0)
-    with pytest.raises(ConfigError, match='minutes: expected more than 0'):
-        steps_of(0.0)
-    assert steps_of(2.0) == 2 * steps_of(1.0)
+    with pytest.raises(ConfigError, match='rounds: expected 0 or more, got -1'):
+        Recipe(rounds=-1)

@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a family's policy of the simulated arm takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bc_runtime.spec import PolicySpec, TrainingRange
+from bc_runtime.spec.inputs import PolicyInput
+from bc_runtime.training.families.recipe import FamilyRecipe
+from bc_runtime.training.sim_arm_act import N_ACTION_STEPS, make_spec
+
+VERSION = '1'
+
+
+def family_spec(
+    recipe: FamilyRecipe,
+    *,
+    own_inputs: Sequence[PolicyInput],
+    training_ranges: Mapping[str, TrainingRange],
+    source: Mapping[str, object],
+) -> PolicySpec:
+    """Return the contract of a family: that of the ACT policy, with inputs of its own."""
+    base = make_spec(chunk_size=recipe.rows, training_ranges=training_ranges, source=dict(source))
+    return replace(
+        base,
+        name=f'sim_arm_{recipe.family}',
+        version=VERSION,
+        family=recipe.family,
+        n_action_steps=1 if recipe.chunk_size == 1 else min(N_ACTION_STEPS, recipe.chunk_size),
+        inputs=(*base.inputs, *own_inputs),
+    )

@@ -1,0 +1,131 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""From demonstrations to the verified policy file of a family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bc_runtime.export.module import ExportReport, export_module
+from bc_runtime.export.proof import Tensors
+from bc_runtime.export.two_graphs import export_two_graphs
+from bc_runtime.sim import task
+from bc_runtime.spec import TrainingRange
+from bc_runtime.spec.self_test import make_inputs
+from bc_runtime.training.demonstration_set import DemonstrationSet
+from bc_runtime.training.families.contract import family_spec
+from bc_runtime.training.families.recipe import FamilyRecipe
+from bc_runtime.training.families.table import make_table
+from bc_runtime.training.families.trainer import FamilyResult, train_family
+from bc_runtime.training.families.vision import load_vision
+from bc_runtime.training.samples import Samples
+
+# Chunks are cut as long as any family needs them, so that all families share one table.
+_CHUNK = 12
+_COMPARED_OBSERVATIONS = 16
+
+
+def train_and_export(
+    recipe: FamilyRecipe,
+    *,
+    demonstrations: Sequence[DemonstrationSet],
+    corrections: Sequence[Samples] = (),
+    encoder: Path,
+    out: Path,
+    folder: Path | None,
+    command: str,
+    two_graphs: bool = False,
+    say: Callable[[str], None],
+) -> ExportReport:
+    """Train a family on the encoders of a policy and export it.
+
+    Args:
+        recipe: How to train.
+        demonstrations: Sets of whole episodes.
+        corrections: Further samples, in no order; recurrent families do not use them.
+        encoder: Policy file that the image encoders are taken from.
+        out: The ONNX file.
+        folder: Where features are kept.
+        command: What was typed, for the policy's source.
+        two_graphs: Diffusion and flow: the step network goes into a file beside `out`.
+        say: Takes lines of progress.
+    """
+    vision = load_vision(encoder)
+    parts = [*(each.samples(max(_CHUNK, recipe.chunk_size)) for each in demonstrations)]
+    parts += corrections
+    lengths = np.concatenate([each.lengths for each in demonstrations])
+    table = make_table(parts, lengths, vision, recipe, folder=folder, say=say)
+    result = train_family(table, vision, recipe, say=say)
+    say(f'trained in {result.cpu_s / 60:.1f} CPU minutes')
+    spec = family_spec(
+        recipe,
+        own_inputs=result.policy.head.own_inputs,
+        training_ranges=ranges_of(parts),
+        source={
+            'command': command,
+            'recipe': asdict(recipe),
+            'encoder': {'file': encoder.name, 'sha256': vision.source},
+            'demonstrations': {
+                'episodes': len(lengths),
+                'steps': int(lengths.sum()),
+                'corrections': len(table) - int(lengths.sum()),
+            },
+            'training': {'loss': round(result.loss, 5), 'parameters': _parameters(result)},
+            'trained_with': f'torch {torch.__version__.split("+")[0]}',
+        },
+    )
+    inputs = make_inputs(spec, recipe.seed)
+    own = {item.name: inputs[item.name] for item in result.policy.head.own_inputs}
+    export = export_two_graphs if two_graphs else export_module
+    report = export(
+        result.policy,
+        spec,
+        out,
+        observations=[{**each, **own} for each in some_observations(parts[0])],
+    )
+    second = '' if report.spec.sampling is None else f' and {report.spec.sampling.step_file}'
+    say(
+        f'exported: {report.path}{second} ({report.size_bytes / 1e6:.2f} MB, '
+        f'{report.nodes} nodes, torch and ONNX Runtime agree to {report.max_abs_error:.1e})'
+    )
+    return report
+
+
+def ranges_of(parts: Sequence[Samples]) -> Mapping[str, TrainingRange]:
+    """Return the training ranges by dimension: `state.<joint>` and `action.<name>`."""
+    columns = {
+        'state': np.concatenate([part.state for part in parts]),
+        'action': np.concatenate([part.actions[:, 0] for part in parts]),
+    }
+    return {
+        f'{kind}.{name}': TrainingRange(
+            minimum=float(values[:, i].min()),
+            maximum=float(values[:, i].max()),
+            mean=float(values[:, i].mean(dtype=np.float64)),
+            std=float(values[:, i].std(dtype=np.float64)),
+        )
+        for kind, values in columns.items()
+        for i, name in enumerate(task.JOINT_NAMES)
+    }
+
+
+def some_observations(samples: Samples) -> list[Tensors]:
+    """Return observations spread over the samples, as tensors of the graph."""
+    steps = np.linspace(0, len(samples) - 1, min(_COMPARED_OBSERVATIONS, len(samples)))
+    return [
+        {
+            'state': samples.state[step][None],
+            **{f'image_{c}': samples.images[c][step][None] for c in task.CAMERAS},
+            'instruction': samples.instruction[step][None],
+        }
+        for step in steps.astype(int)
+    ]
+
+
+def _parameters(result: FamilyResult) -> int:
+    return sum(parameter.numel() for parameter in result.policy.parameters())

@@ -1,0 +1,164 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""The optimiser loop of every family: a fixed number of steps on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+import math
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from bc_runtime.sim import task
+from bc_runtime.spec.errors import ConfigError
+from bc_runtime.training.families.head import Batch
+from bc_runtime.training.families.network import FamilyPolicy, make_family
+from bc_runtime.training.families.recipe import FamilyRecipe
+from bc_runtime.training.families.table import FeatureTable
+from bc_runtime.training.families.vision import Vision
+
+_LINES = 10
+# A recurrent policy may be started anywhere: this share of the windows begins within an episode.
+_STARTED_LATE = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyResult:
+    """A trained policy and what the training cost.
+
+    Attributes:
+        policy: With averaged weights, in inference mode.
+        loss: Averaged over the last steps; its unit depends on the family.
+        cpu_s: Processor time.
+    """
+
+    policy: FamilyPolicy
+    loss: float
+    cpu_s: float
+
+
+def train_family(
+    table: FeatureTable, vision: Vision, recipe: FamilyRecipe, *, say: Callable[[str], None]
+) -> FamilyResult:
+    """Train the head of a family.
+
+    Args:
+        table: Features of the demonstrations.
+        vision: The encoders that made them; part of the result.
+        recipe: Everything that may be chosen.
+        say: Takes lines of progress.
+    """
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(recipe.seed)
+    policy = make_family(recipe, vision)
+    sampler = _Sampler(table, policy, recipe)
+    policy.set_statistics(
+        features=torch.from_numpy(table.features[0]),
+        state=torch.from_numpy(table.state),
+        actions=sampler.actions,
+        weights=sampler.weights,
+    )
+    policy.train()
+    average = deepcopy(policy)
+    trained = [p for p in policy.parameters() if p.requires_grad]
+    followed = [p for p in average.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(
+        trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
+    begin, recent = time.process_time(), math.nan
+    say(f'training {recipe.family}: {len(table)} observations, {recipe.steps} updates')
+    for step in range(1, recipe.steps + 1):
+        loss = policy.head.loss(sampler.next())
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, recipe.gradient_norm)
+        optimiser.step()
+        schedule.step()
+        decay = min(recipe.average_decay, step / (step + 10.0))
+        with torch.no_grad():
+            for slow, fast in zip(followed, trained, strict=True):
+                slow.lerp_(fast, 1.0 - decay)
+        value = float(loss.detach())
+        recent = value if math.isnan(recent) else recent + 0.01 * (value - recent)
+        if step % max(1, recipe.steps // _LINES) == 0 or step == recipe.steps:
+            say(
+                f'  update {step}/{recipe.steps}: loss {recent:.4f}, '
+                f'{(time.process_time() - begin) / 60:.1f} CPU min'
+            )
+    return FamilyResult(policy=average.eval(), loss=recent, cpu_s=time.process_time() - begin)
+
+
+def _rate(step: int, recipe: FamilyRecipe) -> float:
+    """Return the learning rate's share of its peak: linear warm-up, then half a cosine."""
+    warm = min(1.0, (step + 1) / recipe.warmup_steps)
+    return warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / recipe.steps)))
+
+
+class _Sampler:
+    """Draws batches: single observations, or windows of episodes for recurrent heads."""
+
+    def __init__(self, table: FeatureTable, policy: FamilyPolicy, recipe: FamilyRecipe) -> None:
+        # A one-step policy answers with the command for one step later, as the expert does.
+        first = 1 if recipe.chunk_size == 1 else 0
+        last = first + recipe.told
+        if table.actions.shape[1] < last:
+            raise ConfigError(
+                f'expected chunks of at least {last} actions, got {table.actions.shape[1]}'
+            )
+        self.actions = torch.from_numpy(table.actions[:, first:last])
+        self.weights = torch.from_numpy(table.weights[:, first:last])
+        self._features = torch.from_numpy(table.features)
+        self._state = torch.from_numpy(table.state)
+        self._instruction = torch.from_numpy(table.instruction)
+        self._policy = policy
+        self._recipe = recipe
+        self._rng = np.random.Generator(np.random.PCG64(recipe.seed))
+        self._noise = torch.full((len(task.JOINT_NAMES),), recipe.state_noise_rad)
+        self._noise[-1] = recipe.state_noise_m
+        ends = np.cumsum(table.lengths)
+        self._episodes = np.stack([ends - table.lengths, ends], axis=1)
+        if policy.head.recurrent and not len(ends):
+            raise ConfigError(f'the family {recipe.family} learns from whole episodes, got none')
+
+    def next(self) -> Batch:
+        """Return the next batch."""
+        if self._policy.head.recurrent:
+            return self._windows()
+        pick = self._rng.integers(0, len(self._state), self._recipe.batch)
+        return self._batch(pick, self._rng.integers(0, len(self._features), len(pick)))
+
+    def _windows(self) -> Batch:
+        """Return episodes side by side, shorter ones filled with steps that do not count."""
+        rng = self._rng
+        chosen = self._episodes[rng.integers(0, len(self._episodes), self._recipe.batch)]
+        late = rng.random(len(chosen)) < _STARTED_LATE
+        offset = rng.random(len(chosen)) * (chosen[:, 1] - chosen[:, 0]) * late
+        begin, end = chosen[:, 0] + offset.astype(np.int64), chosen[:, 1]
+        steps = begin[:, None] + np.arange(int((end - begin).max()))
+        view = rng.integers(0, len(self._features), len(chosen))[:, None]
+        batch = self._batch(np.minimum(steps, end[:, None] - 1), view)
+        inside = torch.from_numpy(steps < end[:, None]).to(torch.float32)
+        return Batch(
+            condition=batch.condition,
+            target=batch.target,
+            weights=batch.weights * inside[..., None],
+        )
+
+    def _batch(self, pick: NDArray[np.int64], view: NDArray[np.int64]) -> Batch:
+        rows = torch.from_numpy(pick)
+        state: Tensor = self._state[rows]
+        state = state + torch.randn_like(state) * self._noise
+        features = self._features[torch.from_numpy(view), rows]
+        return Batch(
+            condition=self._policy.condition(features, state, self._instruction[rows]),
+            target=self._policy.scale.normalise(state, self.actions[rows]),
+            weights=self.weights[rows],
+        )
