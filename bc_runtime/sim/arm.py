@@ -20,6 +20,7 @@ from bc_runtime.sim.scene import Scene, sample_scene
 # told 'closed' presses on what is between its fingers.
 _SQUEEZE_M: Final = 0.002
 _SQUEEZE_BELOW_M: Final = task.GRIPPER_MAX_M / 2
+_INTEGRATION: Final = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,27 @@ class GeometrySnapshot:
     geom_xmat: NDArray[np.float64]
     cam_xpos: NDArray[np.float64]
     cam_xmat: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimState:
+    """Everything that decides how a simulation goes on.
+
+    Attributes:
+        physics: MuJoCo's integration state.
+        setpoint: The command that is held, (7,) rad and m.
+        scene: On the table.
+        due_ns: Time asked for since the reset.
+        done_ns: Time simulated since the reset.
+        wrong_cube: Whether another cube was mishandled so far.
+    """
+
+    physics: NDArray[np.float64]
+    setpoint: NDArray[np.float64]
+    scene: Scene
+    due_ns: int
+    done_ns: int
+    wrong_cube: bool
 
 
 class ArmSim:
@@ -90,8 +112,7 @@ class ArmSim:
             data.qpos[at : at + 3] = (place.x, place.y, task.CUBE_HALF_M)
             data.qpos[at + 3 : at + 7] = (np.cos(half), 0.0, 0.0, np.sin(half))
         mujoco.mj_forward(self.model, data)
-        self.scene = scene
-        self._others = tuple(colour for colour in task.COLOURS if colour != scene.target)
+        self._set_scene(scene)
         self._due_ns = 0
         self._done_ns = 0
         self._wrong_cube = False
@@ -222,6 +243,32 @@ class ArmSim:
     def wrong_cube(self) -> bool:
         """Tell whether another cube was put in the tray or lifted at any time since `reset`."""
         return self._wrong_cube
+
+    def state(self) -> SimState:
+        """Copy what `restore` needs."""
+        physics = np.empty(mujoco.mj_stateSize(self.model, _INTEGRATION))
+        mujoco.mj_getState(self.model, self.data, physics, _INTEGRATION)
+        return SimState(
+            physics=physics,
+            setpoint=self._setpoint,
+            scene=self.scene,
+            due_ns=self._due_ns,
+            done_ns=self._done_ns,
+            wrong_cube=self._wrong_cube,
+        )
+
+    def restore(self, state: SimState) -> None:
+        """Go on from a state of this simulation, or of another one with the same timestep."""
+        mujoco.mj_setState(self.model, self.data, state.physics, _INTEGRATION)
+        mujoco.mj_forward(self.model, self.data)
+        self._set_scene(state.scene)
+        self._due_ns, self._done_ns = state.due_ns, state.done_ns
+        self._wrong_cube = state.wrong_cube
+        self.command(state.setpoint)
+
+    def _set_scene(self, scene: Scene) -> None:
+        self.scene = scene
+        self._others = tuple(colour for colour in task.COLOURS if colour != scene.target)
 
     def snapshot(self) -> GeometrySnapshot:
         """Copy the poses that a `Painter` needs, so that it can draw while time goes on."""

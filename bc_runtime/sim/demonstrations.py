@@ -9,13 +9,13 @@ observation is `action[k : k + chunk_size]`, and its element i is meant for i po
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bc_runtime.sim import task
 from bc_runtime.sim.arm import ArmSim
@@ -27,6 +27,12 @@ DRIVER_HZ: Final = 100
 IMAGE_WIDTH: Final = 96
 IMAGE_HEIGHT: Final = 72
 MAX_STEPS: Final = 240
+
+#: Wanted set-point (7,) and its velocity (7,) -> what is commanded in this driver tick, (7,). A
+#: robot that is deployed does not jump where it is told to, and neither may the one that is shown:
+#: if closing the gripper takes longer in deployment, a policy lifts before it holds anything.
+Follow = Callable[[NDArray[np.float64], NDArray[np.float64]], ArrayLike]
+
 # Policy steps that are still recorded after success, so that standing still is shown too.
 _STEPS_AFTER_SUCCESS: Final = 8
 
@@ -89,7 +95,14 @@ def step_time_ns(step: int) -> int:
     return round(step * 1e9 / POLICY_HZ)
 
 
-def drive(sim: ArmSim, *, step: int, start: NDArray[np.float64], end: NDArray[np.float64]) -> None:
+def drive(
+    sim: ArmSim,
+    *,
+    step: int,
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    follow: Follow | None = None,
+) -> None:
     """Run one policy step: the set-point moves from `start` to `end` in 100 Hz driver ticks.
 
     Args:
@@ -97,13 +110,16 @@ def drive(sim: ArmSim, *, step: int, start: NDArray[np.float64], end: NDArray[np
         step: Index of the policy step that begins.
         start: Set-point at the step's time, (7,).
         end: Set-point at the next step's time, (7,).
+        follow: Makes the command of a tick; the set-point itself is commanded if None.
     """
+    velocity = (end - start) * POLICY_HZ
     begin_ns, end_ns = step_time_ns(step), step_time_ns(step + 1)
     tick_ns = round(1e9 / DRIVER_HZ)
     now_ns = begin_ns
     while now_ns < end_ns:
         if now_ns % tick_ns == 0:
-            sim.command(start + (end - start) * ((now_ns - begin_ns) / (end_ns - begin_ns)))
+            wanted = start + (end - start) * ((now_ns - begin_ns) / (end_ns - begin_ns))
+            sim.command(wanted if follow is None else follow(wanted, velocity))
         next_ns = min((now_ns // tick_ns + 1) * tick_ns, end_ns)
         sim.step((next_ns - now_ns) / 1e9)
         now_ns = next_ns
@@ -116,6 +132,7 @@ def record(
     painter: Painter | None = None,
     instruction: str | None = None,
     kicks: KickPlan | None = None,
+    follow: Follow | None = None,
     max_steps: int = MAX_STEPS,
 ) -> Demonstration:
     """Let the expert do the task of one scene and record it.
@@ -126,6 +143,7 @@ def record(
         painter: Draws the cameras; without one the episode has no images, which is fast.
         instruction: Replaces the one that the seed chooses.
         kicks: Pushes to disturb the arm with; none if None.
+        follow: Makes the command of a driver tick; begins anew at the scene's start.
         max_steps: The episode ends here at the latest.
     """
     scene = sim.reset(seed, instruction)
@@ -146,7 +164,7 @@ def record(
         onset, offset = pushes.next() if pushes is not None else (False, np.zeros(6))
         onsets.append(onset)
         wanted = action + np.append(offset, 0.0)
-        drive(sim, step=step, start=executed, end=wanted)
+        drive(sim, step=step, start=executed, end=wanted, follow=follow)
         executed = wanted
         done += sim.success()
         if done > _STEPS_AFTER_SUCCESS:
@@ -163,20 +181,28 @@ def record(
 
 
 def collect(
-    seeds: Iterable[int], *, kicks: KickPlan | None = None, width: int = 640, height: int = 480
+    seeds: Iterable[int],
+    *,
+    kicks: KickPlan | None = None,
+    follower: Callable[[ArmSim], Follow] | None = None,
+    width: int = 640,
+    height: int = 480,
 ) -> Iterator[Demonstration]:
     """Yield the successful demonstrations of the given scenes, with images.
 
     Args:
         seeds: Scenes to try, in order.
         kicks: Pushes to disturb the arm with; none if None.
+        follower: Gives what makes the commands of an episode, from the robot at its start.
         width: Of the rendered images before they are reduced, px.
         height: Of the rendered images before they are reduced, px.
     """
     sim = ArmSim()
     painter = Painter(sim.model, width, height)
     for seed in seeds:
-        demonstration = record(sim, seed, painter=painter, kicks=kicks)
+        sim.reset(seed)
+        follow = None if follower is None else follower(sim)
+        demonstration = record(sim, seed, painter=painter, kicks=kicks, follow=follow)
         if demonstration.success:
             yield demonstration
 

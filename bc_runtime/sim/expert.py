@@ -29,11 +29,23 @@ POLICY_HZ: Final = 15
 _AHEAD_M: Final = 0.028
 _AHEAD_CLOSE_M: Final = 0.017
 _AHEAD_RAD: Final = 0.25
+# The hand is turned to the cube only above it, where the wrist camera shows how it lies, and
+# slowly: a turn that is over before there is anything to see cannot be learned from pictures. It
+# goes on while the hand comes down; the fingers straighten what is left.
+_AHEAD_GRASP_RAD: Final = 0.07
+_TURN_WITHIN_M: Final = 0.08
+_TURNED_RAD: Final = 0.35
 
 _HOVER_M: Final = 0.09
 _CARRY_M: Final = 0.13
 _RELEASE_M: Final = 0.035
 _RETREAT_M: Final = 0.20
+# Farther turns of the hand are not needed: a cube looks the same after a quarter turn.
+_USUAL_YAW_RAD: Final = 0.98
+_LARGEST_YAW_RAD: Final = 1.6
+# From the middle of the cube to that of an open finger, and what it needs around it.
+_FINGER_M: Final = 0.052
+_FINGER_ROOM_M: Final = 0.046
 _TRAY: Final = np.array(task.TRAY_CENTRE)
 
 
@@ -45,6 +57,7 @@ class _Goal:
     yaw: float
     opening: float
     ahead_m: float = _AHEAD_M
+    ahead_rad: float = _AHEAD_RAD
 
 
 class Expert:
@@ -70,7 +83,7 @@ class Expert:
         distance = float(np.linalg.norm(way))
         position = tool + way * min(1.0, goal.ahead_m / max(distance, 1e-9))
         turn = _half_turn(goal.yaw - sim.tool_yaw)
-        yaw = sim.tool_yaw + float(np.clip(turn, -_AHEAD_RAD, _AHEAD_RAD))
+        yaw = sim.tool_yaw + float(np.clip(turn, -goal.ahead_rad, goal.ahead_rad))
         joints = self._kinematics.solve(position, yaw, sim.joint_positions[:6])
         return np.append(joints, goal.opening)
 
@@ -111,20 +124,53 @@ class Expert:
         return _Goal(position=position, yaw=yaw, opening=0.0)
 
     def _reach(self, tool: Floats, cube: Floats) -> _Goal:
-        quarter = np.pi / 2
-        yaw = self._sim.cube_yaw(self._sim.scene.target)
-        yaw = float((yaw + quarter / 2) % quarter - quarter / 2)
+        grasp = self._grasp_yaw()
         aside = float(np.linalg.norm(tool[:2] - cube[:2]))
-        turned = abs(_half_turn(self._sim.tool_yaw - yaw))
+        turned = abs(_half_turn(self._sim.tool_yaw - grasp))
+        yaw = grasp if aside < _TURN_WITHIN_M else 0.0
         wide = task.GRIPPER_MAX_M
         if aside > 0.03 and tool[2] < 0.07:
-            return _Goal(position=np.append(tool[:2], _HOVER_M), yaw=yaw, opening=wide)
-        if aside > 0.012 or turned > 0.12:
-            above = np.append(cube[:2], _HOVER_M)
-            return _Goal(position=above, yaw=yaw, opening=wide)
-        closing = tool[2] < cube[2] + 0.008
-        opening = 0.0 if closing else wide
-        return _Goal(position=cube, yaw=yaw, opening=opening, ahead_m=_AHEAD_CLOSE_M)
+            position, opening, ahead_m = np.append(tool[:2], _HOVER_M), wide, _AHEAD_M
+        elif aside > 0.012 or turned > _TURNED_RAD:
+            position, opening, ahead_m = np.append(cube[:2], _HOVER_M), wide, _AHEAD_M
+        else:
+            closing = tool[2] < cube[2] + 0.008
+            position, opening, ahead_m = cube, 0.0 if closing else wide, _AHEAD_CLOSE_M
+        return _Goal(
+            position=position,
+            yaw=yaw,
+            opening=opening,
+            ahead_m=ahead_m,
+            ahead_rad=_AHEAD_GRASP_RAD,
+        )
+
+    def _grasp_yaw(self) -> float:
+        """Return the turn at which the fingers meet two faces of the cube, rad.
+
+        Of the ways to take a cube, the one nearest to how the hand is turned now: another rule
+        would turn the hand back and forth over a cube that lies at 45 degrees. A way on which a
+        finger would come down on another cube is taken only if there is no other.
+        """
+        sim = self._sim
+        yaw = sim.cube_yaw(sim.scene.target)
+        ways = [yaw + quarters * np.pi / 2 for quarters in range(-4, 5)]
+        within = [way for way in ways if abs(way) <= _LARGEST_YAW_RAD]
+        usual = [way for way in within if abs(way) <= _USUAL_YAW_RAD]
+        free = [way for way in usual if self._free(way)] or list(filter(self._free, within))
+        likely = free or usual
+        return min(likely, key=lambda way: abs(_half_turn(way - sim.tool_yaw)))
+
+    def _free(self, yaw: float) -> bool:
+        """Tell whether both open fingers find room beside the cube."""
+        sim = self._sim
+        cube = sim.cube_position(sim.scene.target)[:2]
+        aside = _FINGER_M * np.array([-np.sin(yaw), np.cos(yaw)])
+        return not any(
+            np.linalg.norm(sim.cube_position(colour)[:2] - cube - side * aside) < _FINGER_ROOM_M
+            for colour in task.COLOURS
+            if colour != sim.scene.target
+            for side in (-1.0, 1.0)
+        )
 
 
 def _half_turn(angle: float) -> float:

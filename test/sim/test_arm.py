@@ -33,6 +33,27 @@ def run(sim: ArmSim, seed: int) -> NDArray[np.float64]:
     return np.concatenate((sim.data.qpos, sim.data.qvel))
 
 
+def go_on(sim: ArmSim) -> NDArray[np.float64]:
+    for _ in range(30):
+        sim.command(sim.setpoint + 0.01)
+        sim.step(0.013)
+    return np.concatenate((sim.data.qpos, sim.data.qvel, sim.tool_position, [sim.time_s]))
+
+
+def test_a_restored_simulation_goes_on_as_the_one_that_was_saved(sim: ArmSim) -> None:
+    run(sim, 4)
+    sim.step(0.005)
+    state = sim.state()
+    expected = go_on(sim)
+    other = ArmSim()
+    run(other, 5)
+    for again in (other, sim):
+        again.restore(state)
+        assert again.scene == state.scene
+        assert np.array_equal(again.setpoint, state.setpoint)
+        assert np.array_equal(go_on(again), expected)
+
+
 def test_physics_steps_are_deterministic(sim: ArmSim) -> None:
     first = run(sim, 4)
     run(sim, 5)

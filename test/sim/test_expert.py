@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import mujoco
 import numpy as np
 import pytest
 
 from bc_runtime.sim.arm import ArmSim
-from bc_runtime.sim.demonstrations import KickPlan, record
+from bc_runtime.sim.demonstrations import KickPlan, drive, record
 from bc_runtime.sim.expert import POLICY_HZ, Expert
 from bc_runtime.sim.kinematics import DownwardKinematics
 from bc_runtime.sim.motion import MotionLimits, next_velocity
@@ -34,6 +35,43 @@ def test_expert_depends_on_the_state_alone(sim: ArmSim) -> None:
         sim.step(1 / POLICY_HZ)
         assert Expert(sim).act() == pytest.approx(end, abs=0.3)
     assert np.array_equal(experienced.act(), Expert(sim).act())
+
+
+def place(sim: ArmSim, colour: str, *, x: float, y: float, yaw: float) -> None:
+    joint = sim.data.joint(f'cube_{colour}')
+    joint.qpos[:] = (x, y, 0.025, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
+    joint.qvel[:] = 0
+    mujoco.mj_forward(sim.model, sim.data)
+
+
+@pytest.mark.parametrize('yaw', np.linspace(-np.pi, np.pi, 13))
+def test_expert_takes_a_cube_however_it_is_turned(sim: ArmSim, yaw: float) -> None:
+    sim.reset(7)
+    where = sim.scene.cubes[sim.scene.target]
+    place(sim, sim.scene.target, x=where.x, y=where.y, yaw=yaw)
+    assert finish(sim)
+
+
+def test_expert_takes_a_cube_from_the_side_that_is_free(sim: ArmSim) -> None:
+    sim.reset(7, INSTRUCTIONS['red'])
+    place(sim, 'red', x=0.27, y=0.05, yaw=0.0)
+    place(sim, 'green', x=0.27, y=0.05 + 0.065, yaw=0.0)
+    place(sim, 'blue', x=0.20, y=0.20, yaw=0.0)
+    assert finish(sim)
+    assert not sim.wrong_cube()
+
+
+def finish(sim: ArmSim) -> bool:
+    """Let the expert act until the task is done, for 12 s at most."""
+    expert = Expert(sim)
+    start = sim.setpoint
+    for _ in range(12 * POLICY_HZ):
+        end = expert.act()
+        drive(sim, step=0, start=start, end=end)
+        start = end
+        if sim.success():
+            return True
+    return False
 
 
 def test_expert_recovers_from_kicks(sim: ArmSim) -> None:

@@ -126,14 +126,13 @@ class Robot:
 
 @pytest.fixture
 def process(ros_domain: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, '-m', 'bc_runtime.ros.sim_node']
+    command = ['env', '--default-signal=INT', sys.executable, '-m', 'bc_runtime.ros.sim_node']
     node = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     yield node
     node.kill()
