@@ -12,6 +12,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
 from bc_runtime.deployment import ARGUMENTS, PACKAGE, NodeDescription, describe
+from bc_runtime.heartbeat import SELF, VARIABLE
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 
@@ -22,10 +23,19 @@ def _node(description: NodeDescription) -> LifecycleNode:
         name=description.name,
         namespace=description.namespace,
         parameters=[description.params_file, dict(description.parameters)],
-        arguments=['--ros-args', '--log-level', f'{description.name}:={description.log_level}'],
+        remappings=list(description.remappings.items()),
+        arguments=[
+            '--ros-args',
+            *('--enclave', description.enclave),
+            *('--log-level', f'{description.logger}:={description.log_level}'),
+        ],
         output='screen',
         # The controller brakes before it ends.
         sigterm_timeout='5',
+        # launch cannot listen to heartbeats; what is stuck ends itself and is started again.
+        additional_env={VARIABLE: SELF} if description.restarts else {},
+        respawn=description.restarts > 0,
+        respawn_max_retries=description.restarts,
     )
 
 
@@ -36,7 +46,9 @@ def _deploy(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         node = _node(description)
         reason = f'{description.name} has ended'
         actions.append(node)
-        # No part of a deployment is worth running without the others.
+        if not description.required or description.restarts:
+            continue
+        # No other part of a deployment is worth running without the others.
         actions.append(
             RegisterEventHandler(
                 OnProcessExit(

@@ -1,18 +1,21 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Turn a command into the message that the robot's driver takes.
+"""The adapter from commands to the message that the robot's driver takes.
 
 A trajectory ends at rest: when this process is killed, the driver follows the braking tail of the
-last message and stops. Set-point messages cannot do that; their driver must stop by itself when
-commands cease (docs/reference/robot_yaml.md).
+last message and stops. No other message can do that; their driver must stop by itself when
+commands cease (docs/how-to/command_outputs.md).
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+import contextlib
 from typing import Any
 
+from geometry_msgs.msg import Twist, TwistStamped, Vector3
+from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
@@ -21,9 +24,12 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from bc_runtime.ros import convert, qos
 from bc_runtime.safety import JointLimits, LimiterStep, braking_tail
 from bc_runtime.spec import RobotConfig, SafetyError
+from bc_runtime.spec.joint_config import TWIST_AXES
 
 #: Largest number of points of a braking tail in a message.
 _TAIL_POINTS = 5
+#: Longest time for subscribers to confirm the last command [s].
+_ACKED_S = 0.1
 
 
 class CommandOutput:
@@ -34,25 +40,44 @@ class CommandOutput:
         self._limits = limits
         self._names = list(robot.command.joints)
         self._dt_s = 1.0 / robot.command.rate_hz
-        longest = max(limit.velocity / limit.deceleration for limit in limits)
-        if longest > robot.command.tail_s:
-            raise SafetyError(
-                f'{robot.source}: command.tail_s: the tail may last {robot.command.tail_s:g} s, '
-                f'but the slowest joint needs {longest:.2f} s to stop (velocity / deceleration)'
-            )
-        self._stride = max(1, round(longest / self._dt_s / _TAIL_POINTS))
+        self._velocities = robot.command.takes_velocities
+        self._clock = node.get_clock()
+        self._stride = self._tail_stride() if robot.command.type == 'joint_trajectory' else 1
         kinds: dict[str, tuple[type[Any], Callable[[LimiterStep], Any]]] = {
             'joint_trajectory': (JointTrajectory, self._trajectory),
             'float64_multi_array': (Float64MultiArray, self._array),
             'joint_state': (JointState, self._joint_state),
+            'twist': (Twist, self._twist),
+            'twist_stamped': (TwistStamped, self._twist_stamped),
         }
         message, self._make = kinds[robot.command.type]
         self._publisher = node.create_publisher(message, robot.command.topic, qos.COMMAND)
         self.topic = self._publisher.topic_name
 
-    def send(self, command: LimiterStep) -> None:
-        """Publish a command."""
-        self._publisher.publish(self._make(command))
+    def make(self, command: LimiterStep) -> Any:
+        """Return a command as a message."""
+        return self._make(command)
+
+    def send(self, message: Any) -> None:
+        """Publish a message."""
+        self._publisher.publish(message)
+
+    def flush(self) -> None:
+        """Wait a moment until the driver has the last command: the one at rest."""
+        # Not every middleware can tell; that must not keep the node from cleaning up.
+        with contextlib.suppress(RuntimeError):
+            self._publisher.wait_for_all_acked(Duration(seconds=_ACKED_S))
+
+    def _tail_stride(self) -> int:
+        """Return how many steps of a braking tail go between two points of a message."""
+        robot = self._robot
+        longest = max(limit.velocity / limit.deceleration for limit in self._limits)
+        if longest > robot.command.tail_s:
+            raise SafetyError(
+                f'{robot.source}: command.tail_s: the tail may last {robot.command.tail_s:g} s, '
+                f'but the slowest joint needs {longest:.2f} s to stop (velocity / deceleration)'
+            )
+        return max(1, round(longest / self._dt_s / _TAIL_POINTS))
 
     def _trajectory(self, command: LimiterStep) -> JointTrajectory:
         tail = braking_tail(
@@ -74,11 +99,23 @@ class CommandOutput:
         )
 
     def _array(self, command: LimiterStep) -> Float64MultiArray:
-        return Float64MultiArray(data=array('d', command.position))
+        values = command.velocity if self._velocities else command.position
+        return Float64MultiArray(data=array('d', values))
 
     def _joint_state(self, command: LimiterStep) -> JointState:
-        return JointState(
-            name=self._names,
-            position=array('d', command.position),
-            velocity=array('d', command.velocity),
-        )
+        msg = JointState(name=self._names, velocity=array('d', command.velocity))
+        msg.header.stamp = self._clock.now().to_msg()
+        if not self._velocities:
+            msg.position = array('d', command.position)
+        return msg
+
+    def _twist(self, command: LimiterStep) -> Twist:
+        wanted = dict(zip(self._names, command.velocity, strict=True))
+        x, y, z, roll, pitch, yaw = (wanted.get(axis, 0.0) for axis in TWIST_AXES)
+        return Twist(linear=Vector3(x=x, y=y, z=z), angular=Vector3(x=roll, y=pitch, z=yaw))
+
+    def _twist_stamped(self, command: LimiterStep) -> TwistStamped:
+        msg = TwistStamped(twist=self._twist(command))
+        msg.header.stamp = self._clock.now().to_msg()
+        msg.header.frame_id = self._robot.command.frame_id
+        return msg

@@ -8,40 +8,49 @@ comes. All decisions are made by `bc_runtime.control.ControlLoop`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 import gc
-import math
 import sys
 import threading
 import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from bc_msgs import msg as bc_msg
 from bc_runtime.binding import check_actions
-from bc_runtime.control import ControlLoop, ControlOptions, TickResult
+from bc_runtime.control import ControlLoop, TickResult
+from bc_runtime.control.limiter_share import LimiterShare
+from bc_runtime.control.loop import Reply
+from bc_runtime.control.preflight import PolicyFacts
 from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
+from bc_runtime.ros.asking import answer_of
 from bc_runtime.ros.command_output import CommandOutput
-from bc_runtime.ros.controller_parameters import PARAMETERS
+from bc_runtime.ros.commander_watch import CommanderWatch
+from bc_runtime.ros.controller_parameters import PARAMETERS, control_options
 from bc_runtime.ros.controller_report import ControllerReport
 from bc_runtime.ros.diagnostics import Diagnostics
+from bc_runtime.ros.driver_input import DriverInput
+from bc_runtime.ros.human_input import HumanInput
+from bc_runtime.ros.inference_watch import InferenceWatch
 from bc_runtime.ros.lifecycle import DeploymentNode
+from bc_runtime.ros.preflight import PreflightServer
+from bc_runtime.ros.recorder_watch import RecorderWatch
 from bc_runtime.ros.run_policy import RunPolicyServer
 from bc_runtime.ros.runtime import run_node
-from bc_runtime.ros.tick_thread import Tick, TickThread
-from bc_runtime.safety import Event, Flag, State
+from bc_runtime.ros.swap_guard import SwapGuard
+from bc_runtime.ros.tick_thread import Tick, TickThread, prefer_this_thread
+from bc_runtime.safety import Event, Flag, LimiterStep, State
+from bc_runtime.safety.states import HUMAN_STATES
 from bc_runtime.spec import BcError, PolicySpec, RobotConfig
 
 #: How often to try to become READY while something is missing [ticks].
 ACTIVATE_EVERY = 20
-#: How often to look for other publishers on the command topic [s].
-COMMANDER_CHECK_S = 0.5
-#: Longest time for the tick to answer a service [s].
-ANSWER_TIMEOUT_S = 1.0
+#: How often to say what the tick had to say [s].
+SAY_S = 0.5
 #: Longest time for a deactivation to bring the robot to rest [s].
 REST_TIMEOUT_S = 5.0
 
@@ -59,6 +68,7 @@ class ControllerNode(DeploymentNode):
         self._remarks: list[str] = []
         self._resting = threading.Event()
         self._missed = 0
+        self._clock_ns = 0
         self._unsaid = ''
         self._said = ''
 
@@ -68,13 +78,15 @@ class ControllerNode(DeploymentNode):
         """Read the robot, make the loop and start to tick; nothing is sent yet."""
         robot = RobotConfig.from_file(robot_file(self.get_parameter('robot').value))
         self._robot = robot
-        self._loop = ControlLoop(robot, self._options())
+        self._loop = ControlLoop(robot, control_options(self))
         self._output = CommandOutput(self, robot, self._loop.limits)
         self._dry_run = self.get_parameter('dry_run').value
+        self._on_sim_time = self.get_parameter('use_sim_time').value
         self._report = ControllerReport(self, robot)
-        self.create_subscription(
-            JointState, robot.joint_states.topic, self._on_joint_state, qos.SENSOR
-        )
+        if robot.joint_states.topic:
+            self.create_subscription(
+                JointState, robot.joint_states.topic, self._on_joint_state, qos.SENSOR
+            )
         self.create_subscription(bc_msg.ActionChunk, 'action_chunk', self._on_chunk, qos.DATA)
         self.create_subscription(
             bc_msg.PolicyInfo, 'policy_info', self._on_policy_info, qos.LATCHED
@@ -82,13 +94,14 @@ class ControllerNode(DeploymentNode):
         self.create_subscription(
             bc_msg.ObservationStatus, 'observation_status', self._on_observation, qos.DATA
         )
-        if robot.human.takeover_topic:
-            self.create_subscription(Bool, robot.human.takeover_topic, self._on_takeover, qos.DATA)
-            self.create_subscription(
-                JointState, robot.human.teleop_topic, self._on_teleop, qos.SENSOR
-            )
-        if robot.human.estop_topic:
-            self.create_subscription(Bool, robot.human.estop_topic, self._on_estop, qos.DATA)
+        self._human = HumanInput(
+            self,
+            robot,
+            on_takeover=self._on_takeover,
+            on_teleop=self._on_teleop,
+            on_estop=self._on_estop,
+            ask_takeover=self._ask_takeover,
+        )
         for name, event in (
             ('~/start', Event.START),
             ('~/stop', Event.STOP),
@@ -97,10 +110,25 @@ class ControllerNode(DeploymentNode):
             ('estop_reset', Event.RESET),
         ):
             self.create_service(Trigger, name, partial(self._on_request, event))
+        self._swap = SwapGuard(self, self._loop, self._lock)
+        RecorderWatch(self, self._loop, self._lock)
+        self._inference = InferenceWatch(self, self._loop, self._lock)
         self._run_policy = RunPolicyServer(self, robot, self._ask, lambda: self._result)
+        DriverInput(self, robot, self._loop.surroundings, self._lock)
+        self._policy: PolicyFacts | None = None
+        self._preflight = PreflightServer(
+            self,
+            robot,
+            self._loop,
+            self._lock,
+            policy=lambda: self._policy,
+            dry_run=self._dry_run,
+        )
         self._diagnostics = Diagnostics(self, self._diagnose)
-        self.create_timer(COMMANDER_CHECK_S, self._look_for_commanders)
-        self.create_timer(COMMANDER_CHECK_S, self._say)
+        if not self._dry_run:  # there the other one has the robot; this one only watches
+            CommanderWatch(self, self._loop, self._lock, self._output.topic)
+        self._limiter = LimiterShare(self._loop.dt_ns * 1e-9)
+        self.create_timer(SAY_S, self._say)
         self._loop.post(Event.CONFIGURED)
         self._thread = TickThread(
             self._tick,
@@ -114,29 +142,13 @@ class ControllerNode(DeploymentNode):
         gc.freeze()
         gc.disable()
         self._remarks = self._thread.start()
+        priority = self.get_parameter('realtime_priority').value
+        if priority > 1 and not self._remarks:
+            # A callback that other programs keep from running, while it holds the interpreter's
+            # lock, keeps the tick from running too. So callbacks come next after the tick.
+            prefer_this_thread(priority - 1)
         for remark in self._remarks:
             self.get_logger().warning(remark)
-
-    def _options(self) -> ControlOptions:
-        strategy = self.get_parameter('strategy').value
-        options: dict[str, object] = {}
-        if strategy == 'temporal_ensemble':
-            options['coeff'] = self.get_parameter('temporal_ensemble_coeff').value
-        steps = self.get_parameter('n_action_steps').value
-        if strategy == 'receding_horizon':
-            options['overrun_steps'] = self.get_parameter('overrun_steps').value
-            if steps:
-                options['n_action_steps'] = steps
-        return ControlOptions(
-            strategy=strategy,
-            strategy_options=options,
-            interpolation=self.get_parameter('interpolation').value,
-            human_mode=self.get_parameter('human_mode').value,
-            dry_run=self.get_parameter('dry_run').value,
-            max_plan_age_s=self.get_parameter('max_plan_age_s').value or math.inf,
-            auto_resume=self.get_parameter('auto_resume').value,
-            coordinated=self.get_parameter('coordinated').value,
-        )
 
     def activate(self) -> None:
         """Become READY as soon as the robot is there."""
@@ -153,10 +165,17 @@ class ControllerNode(DeploymentNode):
             time.sleep(self._loop.dt_ns * 1e-9)
 
     def cleanup(self) -> None:
-        """Stop ticking."""
-        if self._thread is not None:
-            self._thread.stop()
-            self._thread = None
+        """Stop ticking and drop every interface."""
+        if self._thread is None:
+            return
+        self._thread.stop()
+        self._thread = None
+        self._preflight.close()
+        self._run_policy.close()
+        self._output.flush()
+        self.destroy_interfaces()
+        self._result, self._missed = None, 0
+        gc.enable()
 
     def request_stop(self) -> None:
         """Brake; the process ends when the robot is at rest."""
@@ -175,13 +194,14 @@ class ControllerNode(DeploymentNode):
 
     def _on_joint_state(self, msg: JointState) -> None:
         by_header = self._robot.joint_states.clock == 'header'
+        stamp_ns = convert.to_ns(msg.header.stamp) if by_header else 0
+        ros_ns, mono_ns = self.get_clock().now().nanoseconds, time.monotonic_ns()
         with self._lock:
             self._loop.on_joint_state(
-                msg.name,
-                msg.position,
-                msg.velocity,
-                arrival_ns=time.monotonic_ns(),
-                stamp_ns=convert.to_ns(msg.header.stamp) if by_header else 0,
+                msg.name, msg.position, msg.velocity, arrival_ns=mono_ns, stamp_ns=stamp_ns
+            )
+            self._loop.surroundings.on_joint_state(
+                msg.name, msg.position, mono_ns=mono_ns, ros_ns=ros_ns, stamp_ns=stamp_ns
             )
 
     def _on_chunk(self, msg: bc_msg.ActionChunk) -> None:
@@ -191,43 +211,55 @@ class ControllerNode(DeploymentNode):
             with self._lock:
                 self._loop.plan.malformed(str(error), now_ns=self.get_clock().now().nanoseconds)
             self.get_logger().error(f'chunk refused: {error}', throttle_duration_sec=1.0)
+            self._swap.attend()
             return
         with self._lock:
             self._loop.on_chunk(chunk)
+        self._swap.attend()
 
     def _on_observation(self, msg: bc_msg.ObservationStatus) -> None:
         with self._lock:
-            self._loop.on_observation(
-                valid=msg.valid, reasons=msg.reasons, arrival_ns=time.monotonic_ns()
+            now_ns = time.monotonic_ns()
+            self._loop.on_observation(valid=msg.valid, reasons=msg.reasons, arrival_ns=now_ns)
+            self._loop.surroundings.on_observation(
+                {stream.name: stream.reason for stream in msg.streams},
+                mono_ns=now_ns,
+                waits=not msg.valid,
+                ages_s={stream.name: stream.age for stream in msg.streams},
             )
 
     def _on_policy_info(self, msg: bc_msg.PolicyInfo) -> None:
+        self._inference.on_policy_info(msg)
         if not msg.policy_id:
             return
+        spec, refused = None, ''
         try:
             spec = PolicySpec.from_json(msg.spec_json, source='policy_info')
             check_actions(spec, self._robot)
+            with self._lock:
+                self._loop.set_policy(msg.policy_id, spec)
         except BcError as error:
+            refused = str(error)
             self.get_logger().error(f'policy {msg.name!r} is not accepted: {error}')
+        if spec is None:
             return
-        with self._lock:
-            self._loop.set_policy(msg.policy_id, spec)
+        self._policy = PolicyFacts(
+            name=msg.name,
+            policy_id=msg.policy_id,
+            provider=msg.provider,
+            self_test_error=msg.self_test_error,
+            spec=spec,
+            refused=refused,
+        )
 
-    def _on_estop(self, msg: Bool) -> None:
+    def _on_estop(self, pressed: bool) -> None:
         with self._lock:
-            self._loop.on_estop(msg.data)
+            self._loop.on_estop(pressed)
 
-    def _look_for_commanders(self) -> None:
-        """Two that command one robot are a danger: stop, or do not start."""
-        others = self.count_publishers(self._output.topic) - 1
-        text = f'{others} more on {self._output.topic}' if others > 0 else ''
-        with self._lock:
-            self._loop.set_fact(Flag.DUPLICATE_COMMANDER, text)
-
-    def _on_takeover(self, msg: Bool) -> None:
+    def _on_takeover(self, pressed: bool) -> None:
         with self._lock:
             self._loop.on_takeover(
-                msg.data, arrival_ns=time.monotonic_ns(), reply=self._on_takeover_answer
+                pressed, arrival_ns=time.monotonic_ns(), reply=self._on_takeover_answer
             )
 
     def _on_takeover_answer(self, accepted: bool, text: str) -> None:
@@ -245,9 +277,9 @@ class ControllerNode(DeploymentNode):
             self.get_logger().warning(text)
         self._said = text or self._said
 
-    def _on_teleop(self, msg: JointState) -> None:
+    def _on_teleop(self, names: Sequence[str], values: Sequence[float]) -> None:
         with self._lock:
-            self._loop.on_teleop(msg.name, msg.position, arrival_ns=time.monotonic_ns())
+            self._loop.on_teleop(names, values, arrival_ns=time.monotonic_ns())
 
     def _on_request(
         self, event: Event, _request: Trigger.Request, response: Trigger.Response
@@ -257,25 +289,27 @@ class ControllerNode(DeploymentNode):
 
     def _ask(self, event: Event) -> tuple[bool, str]:
         """Let the next tick decide about an event and return its answer."""
-        answer: list[tuple[bool, str]] = []
-        done = threading.Event()
+        return answer_of(lambda reply: self._loop.post(event, reply), self._lock)
 
-        def reply(accepted: bool, text: str) -> None:
-            answer.append((accepted, text))
-            done.set()
+    def _ask_takeover(self, pressed: bool) -> tuple[bool, str]:
+        """Give the takeover signal of the service; repeated calls are the heartbeat."""
 
-        with self._lock:
-            self._loop.post(event, reply)
-        if not done.wait(ANSWER_TIMEOUT_S):
-            return False, f'the control loop did not answer within {ANSWER_TIMEOUT_S:g} s'
-        return answer[0]
+        def signal(reply: Reply) -> None:
+            now_ns = time.monotonic_ns()
+            if not self._loop.on_takeover(pressed, arrival_ns=now_ns, reply=reply):
+                state = self._loop.state
+                held = pressed and state not in HUMAN_STATES
+                reply(not held, f'{state}: let go and press again' if held else state.value)
+
+        return answer_of(signal, self._lock)
 
     # Tick ----------------------------------------------------------------------------------------
 
     def _tick(self, tick: Tick) -> None:
         start_ns = time.monotonic_ns()
         # The plan is looked up for the deadline, not for the moment that the thread woke up.
-        ros_ns = self.get_clock().now().nanoseconds - tick.late_ns
+        clock_ns = self.get_clock().now().nanoseconds
+        ros_ns = clock_ns - tick.late_ns
         try:
             with self._lock:
                 if (
@@ -284,12 +318,15 @@ class ControllerNode(DeploymentNode):
                     and tick.index % ACTIVATE_EVERY == 0
                 ):
                     self._loop.post(Event.ACTIVATE, self._on_activation)
-                result = self._loop.tick(
-                    mono_ns=start_ns, ros_ns=ros_ns, missed=tick.missed - self._missed
-                )
+                if self._on_sim_time and clock_ns < self._clock_ns:
+                    self._loop.post(Event.TIME_JUMP)
+                self._clock_ns = clock_ns
+                missed = tick.missed - self._missed
+                result = self._loop.tick(mono_ns=start_ns, ros_ns=ros_ns, missed=missed)
                 self._missed = tick.missed
+                self._loop.set_fact(Flag.LIMITER_ACTIVE, self._limiter.note(result, start_ns))
             if result.command is not None and not self._dry_run:
-                self._output.send(result.command)
+                self._send(result.command)
             self._report.publish(
                 result, self._loop, tick, ros_ns=ros_ns, duration_ns=time.monotonic_ns() - start_ns
             )
@@ -303,6 +340,15 @@ class ControllerNode(DeploymentNode):
         self._result = result
         if result.finished:
             self._resting.set()
+
+    def _send(self, command: LimiterStep) -> None:
+        message = self._output.make(command)
+        begin_ns = time.monotonic_ns()
+        with self._lock:
+            in_time = self._loop.in_time(begin_ns)
+        if in_time:
+            self._output.send(message)
+            self._loop.sent(begin_ns, time.monotonic_ns())
 
     def _after_transitions(self, result: TickResult) -> None:
         for transition in result.transitions:

@@ -29,6 +29,7 @@ class ControllerReport:
 
     def __init__(self, node: Node, robot: RobotConfig) -> None:
         self._names = list(robot.command.joints)
+        self._velocities = robot.command.takes_velocities
         self._status = bc_msg.ControllerStatus(period=1.0 / robot.command.rate_hz)
         self._every = max(1, round(robot.command.rate_hz / _EXECUTION_STATE_HZ))
         self._told: tuple[int, State, bool] | None = None
@@ -60,11 +61,12 @@ class ControllerReport:
             self._told = told
             self._publish_execution_state(result, loop, stamp)
         if result.command is not None:
-            self._command_publisher.publish(
-                self._joints(stamp, result.command.position, result.command.velocity)
-            )
+            # Where velocities are sent, positions are only a reckoning.
+            position = () if self._velocities else result.command.position
+            self._command_publisher.publish(self._joints(stamp, position, result.command.velocity))
         if result.setpoint is not None:
-            self._setpoint_publisher.publish(self._joints(stamp, result.setpoint, ()))
+            wanted = ((), result.setpoint) if self._velocities else (result.setpoint, ())
+            self._setpoint_publisher.publish(self._joints(stamp, *wanted))
         self._publish_status(result, loop, tick, stamp, duration_ns)
 
     def _publish_status(

@@ -86,14 +86,13 @@ def observation_to_msg(
     msg.reasons = [str(reason) for reason in observation.reasons]
     if observation.valid:
         msg.tensors = [tensor_to_msg(name, v) for name, v in observation.tensors.items()]
-    reasons = {reason.stream: reason.code.value for reason in observation.reasons}
     msg.streams = [
         bc_msg.StreamStatus(
             name=report.name,
             stamp=to_time(report.stamp_ns) if report.stamp_ns is not None else Time(),
             age=_seconds(report.age_ns),
             skew=_seconds(report.skew_ns),
-            reason=reasons.get(report.name, ''),
+            reason=report.reason,
         )
         for report in observation.streams
     ]

@@ -24,9 +24,13 @@ from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
 from bc_runtime.ros import qos
 from bc_runtime.ros.runtime import use_dds_profile
+from bc_runtime.ros.scripted_human import ScriptedHuman
+from bc_runtime.spec import RobotConfig
 from bc_runtime.spec.errors import BcError
 
 _SPIN_S = 0.02
+#: How long a start may be refused before that counts [s].
+_START_TIMEOUT_S = 3.0
 _CALL_TIMEOUT_S = 10.0
 
 
@@ -62,9 +66,16 @@ class DemoClient:
     Args:
         stop: Set by the process's signal handler.
         alive: Raises if a process of the deployment has ended.
+        takeover: Robot that a scripted human takes over once in every trial; None: nobody does.
     """
 
-    def __init__(self, *, stop: threading.Event, alive: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        stop: threading.Event,
+        alive: Callable[[], None],
+        takeover: RobotConfig | None = None,
+    ) -> None:
         use_dds_profile()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self._stop = stop
@@ -96,6 +107,8 @@ class DemoClient:
             )
         }
 
+        self.human = None if takeover is None else ScriptedHuman(self._node, takeover)
+
     def close(self) -> None:
         """End the client."""
         self._executor.shutdown()
@@ -111,6 +124,8 @@ class DemoClient:
 
     def _on_status(self, msg: bc_msg.ControllerStatus) -> None:
         self.status = msg
+        if self.human is not None:
+            self.human.see(msg.state)
         if msg.latency == msg.latency:
             self.latency_s = msg.latency
 
@@ -178,6 +193,22 @@ class DemoClient:
             raise DeploymentError(f'{name}: {response.message}')
         return response
 
+    def start(self) -> None:
+        """Start the policy; the controller may have to learn of policy and robot first.
+
+        Raises:
+            DeploymentError: still refused after a while, with the controller's last reason.
+        """
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            try:
+                self.call('controller/start', Trigger.Request())
+                return
+            except DeploymentError:
+                if time.monotonic() > deadline:
+                    raise
+            self.spin()
+
     # A trial -----------------------------------------------------------------------------------
 
     def wait_until_ready(self, timeout_s: float) -> None:
@@ -232,7 +263,9 @@ class DemoClient:
         start = time.monotonic()
         termination = 'aborted'
         try:
-            self.call('controller/start', Trigger.Request())
+            if self.human is not None:
+                self.human.begin()
+            self.start()
             termination = self._watch(start + timeout_s, each)
             self.call('controller/stop', Trigger.Request())
             self.wait_for(

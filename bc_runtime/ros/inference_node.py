@@ -5,11 +5,14 @@
 One worker thread runs the policy, always on the newest observation; the executor only stores
 messages. Setting the parameter `model` loads another policy beside the one in charge; it takes
 over between two chunks once it has proven itself, and whatever goes wrong the old one goes on.
+A policy that raises gets a new session in the same way, once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+import os
 import sys
 import threading
 import time
@@ -17,93 +20,38 @@ import time
 from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter as RosParameter
+from std_srvs.srv import Trigger
 
 from bc_msgs import msg as bc_msg
 from bc_runtime.binding import check_binding
-from bc_runtime.inference_loop import InferenceLoop, PolicyInputs, TriggerOptions
-from bc_runtime.policy import Policy, PolicyFacts, PolicySlot, load_policy
+from bc_runtime.heartbeat import Patience, heartbeat_of_process
+from bc_runtime.inference_loop import InferenceLoop, PolicyInputs
+from bc_runtime.policy import (
+    InferenceFailed,
+    OneRetry,
+    Policy,
+    PolicyFacts,
+    PolicySlot,
+    Remedy,
+    SlotBusy,
+    load_policy,
+)
 from bc_runtime.policy.slot import SlotState, SlotStatus
 from bc_runtime.policy.spec_of import spec_of
-from bc_runtime.resources import model_directories, robot_file
+from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.diagnostics import Diagnostics
+from bc_runtime.ros.inference_parameters import PARAMETERS, trigger_options
 from bc_runtime.ros.lifecycle import DeploymentNode
-from bc_runtime.ros.parameters import Parameter
+from bc_runtime.ros.model_folders import ModelFolders
+from bc_runtime.ros.policy_info import policy_info
+from bc_runtime.ros.policy_keeper import PolicyKeeper
 from bc_runtime.ros.runtime import run_node
-from bc_runtime.spec import BcError, PolicyError, RobotConfig
+from bc_runtime.spec import BcError, ConfigError, PolicyError, RobotConfig
+from bc_runtime.spec.errors import available
 
-PARAMETERS = (
-    Parameter(
-        name='robot',
-        default='sim_arm',
-        description='Robot YAML, or a shipped robot',
-        read_only=True,
-    ),
-    Parameter(
-        name='model',
-        default='sim_arm_act',
-        description='Policy file, or a shipped model; set it to exchange the policy while it runs',
-    ),
-    Parameter(
-        name='providers',
-        default=['CPUExecutionProvider'],
-        description='ONNX Runtime execution providers, best first',
-        read_only=True,
-    ),
-    Parameter(
-        name='allow_fallback',
-        default=False,
-        description='Accept a slower provider than the first when that one is not available',
-        read_only=True,
-    ),
-    Parameter(
-        name='threads',
-        default=1,
-        description='Threads of one inference',
-        minimum=1,
-        maximum=64,
-        read_only=True,
-    ),
-    Parameter(
-        name='seed',
-        default=0,
-        description='Seed of the sampling noise; each start adds its epoch',
-        minimum=0,
-        maximum=2**31,
-    ),
-    Parameter(
-        name='trigger',
-        default='as_fast_as_possible',
-        description='When to infer: as_fast_as_possible, rate, every_n_action_steps or '
-        'remaining_horizon',
-        read_only=True,
-    ),
-    Parameter(
-        name='trigger_rate_hz',
-        default=0.0,
-        description='rate: inferences per second; 0: the rate of the policy',
-        minimum=0.0,
-        maximum=1000.0,
-        read_only=True,
-    ),
-    Parameter(
-        name='n_action_steps',
-        default=0,
-        description='every_n_action_steps: the number; 0: as the policy says',
-        minimum=0,
-        maximum=10000,
-        read_only=True,
-    ),
-    Parameter(
-        name='trigger_horizon_s',
-        default=0.0,
-        description='remaining_horizon: threshold [s]; 0: half a chunk',
-        minimum=0.0,
-        maximum=60.0,
-        read_only=True,
-    ),
-)
-
+ROLES = ('active', 'shadow')
+SHADOW_NICENESS = 15
 #: The worker looks at the clock this often for triggers that wait for a time [s].
 _POLL_S = 0.005
 _LOAD_TIMEOUT_S = 120.0
@@ -114,7 +62,7 @@ class InferenceNode(DeploymentNode):
 
     def __init__(self) -> None:
         super().__init__('inference', PARAMETERS)
-        self._slot = PolicySlot(on_change=self._on_slot)
+        self._slot = PolicySlot()
         self._worker: threading.Thread | None = None
         self._wake = threading.Condition()
         self._fresh = False
@@ -125,6 +73,17 @@ class InferenceNode(DeploymentNode):
         self._problem = ''
         self._inference_s = 0.0
         self._reverting = False
+        self._keeper = PolicyKeeper()
+        self._remark = ''
+        self._first = True
+        self._retry = OneRetry()
+        self._rebuilding = False
+        self._epoch = 0
+        self._patience = Patience()
+        self._heartbeat = heartbeat_of_process(
+            wanted=lambda: self._active and self._loop.accepting,
+            loading=lambda: self._slot.status.state is SlotState.LOADING,
+        )
 
     # Lifecycle --------------------------------------------------------------------------------
 
@@ -132,15 +91,13 @@ class InferenceNode(DeploymentNode):
         """Load the policy, test it, and tell everybody what it is."""
         self._robot = RobotConfig.from_file(robot_file(self.get_parameter('robot').value))
         value = lambda name: self.get_parameter(name).value  # noqa: E731
-        self._loop = InferenceLoop(
-            self._slot,
-            TriggerOptions(
-                mode=value('trigger'),
-                rate_hz=value('trigger_rate_hz'),
-                n_action_steps=value('n_action_steps'),
-                horizon_s=value('trigger_horizon_s'),
-            ),
-        )
+        if value('role') not in ROLES:
+            raise ConfigError(
+                f'parameter role: expected one of {available(ROLES)}, got {value("role")!r}'
+            )
+        self._slot = PolicySlot(on_change=self._on_slot)
+        self._directories = ModelFolders.of(value('model_directories'), value('model'))
+        self._loop = InferenceLoop(self._slot, trigger_options(self))
         self._publisher = self.create_publisher(bc_msg.ActionChunk, 'action_chunk', qos.DATA)
         self._info_publisher = self.create_publisher(bc_msg.PolicyInfo, 'policy_info', qos.LATCHED)
         self._load(value('model'))
@@ -152,18 +109,24 @@ class InferenceNode(DeploymentNode):
         self.create_subscription(
             bc_msg.ExecutionState, 'execution_state', self._on_execution_state, qos.COMMAND
         )
-        self.add_on_set_parameters_callback(self._check_parameters)
-        self.add_post_set_parameters_callback(self._apply_parameters)
+        self.create_service(Trigger, '~/rollback', self._on_rollback)
+        if self._first:  # parameters live as long as the node
+            self._first = False
+            self.add_on_set_parameters_callback(self._check_parameters)
+            self.add_post_set_parameters_callback(self._apply_parameters)
         self._diagnostics = Diagnostics(self, self._diagnose)
 
     def activate(self) -> None:
         """Start the worker."""
         self._ending = False
+        self._fresh = False
         self._worker = threading.Thread(target=self._work, name='inference', daemon=True)
         self._worker.start()
+        self._heartbeat.start()
 
     def deactivate(self) -> None:
         """Let the present inference end and stop the worker."""
+        self._heartbeat.stop()
         with self._wake:
             self._ending = True
             self._wake.notify()
@@ -172,28 +135,61 @@ class InferenceNode(DeploymentNode):
             self._worker = None
 
     def cleanup(self) -> None:
-        """Drop the policy."""
+        """Drop the policy and every interface."""
         self._slot.close()
+        self._keeper.clear()
+        self.destroy_interfaces()
 
     # The policy in charge -----------------------------------------------------------------------
 
-    def _load(self, requested: str) -> None:
+    def _load_file(self, requested: str) -> Policy:
         value = lambda name: self.get_parameter(name).value  # noqa: E731
+        return load_policy(
+            requested,
+            model_dirs=self._directories.searched,
+            allowed_dirs=self._directories.allowed_for(requested),
+            providers=tuple(value('providers')),
+            allow_fallback=value('allow_fallback'),
+            threads=value('threads'),
+        )
+
+    def _load(self, requested: str) -> None:
         self._load_began = time.monotonic()
 
         def loader() -> Policy:
-            return load_policy(
-                requested,
-                model_dirs=model_directories(),
-                providers=tuple(value('providers')),
-                allow_fallback=value('allow_fallback'),
-                threads=value('threads'),
-            )
+            policy = self._load_file(requested)
+            self._keeper.loaded(requested, policy)
+            return policy
 
         def check(policy: Policy) -> None:
             check_binding(policy.spec, self._robot)
 
         self._slot.load(loader, requested=requested, check=check)
+
+    def _rebuild(self, active: PolicyFacts, error: BcError) -> None:
+        """Make the session of the policy in charge anew, beside the one that raises."""
+
+        def check(policy: Policy) -> None:
+            if policy.policy_id != active.policy_id:
+                raise PolicyError(f'{active.path} has changed; set the parameter model to load it')
+            self._keeper.rebuilt(policy)
+
+        self._remark = f'the session is made anew: {error}'
+        self._load_began = time.monotonic()
+        self._rebuilding = True
+        try:
+            self._slot.load(
+                lambda: self._load_file(active.requested), requested=active.requested, check=check
+            )
+        except SlotBusy:  # somebody was quicker; what they load comes next
+            self._rebuilding = False
+
+    def _give_up(self, reason: str) -> None:
+        """Tell the controller that no chunks will come of this policy."""
+        self.get_logger().error(f'given up: {reason}')
+        self._remark = reason
+        status = replace(self._slot.status, reason='')
+        self._publish_info(status, bc_msg.PolicyInfo.STATE_BROKEN)
 
     def _check_parameters(self, changed: Sequence[RosParameter]) -> SetParametersResult:
         """Refuse at once what can be known at once: no such file, no spec, another robot."""
@@ -203,7 +199,8 @@ class InferenceNode(DeploymentNode):
             try:
                 if self._slot.status.state is SlotState.LOADING:
                     raise PolicyError('another policy is being loaded; wait for policy_info')
-                check_binding(spec_of(parameter.value, model_directories()), self._robot)
+                self._directories.check(parameter.value)
+                check_binding(spec_of(parameter.value, self._directories.searched), self._robot)
             except BcError as error:
                 return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -211,13 +208,19 @@ class InferenceNode(DeploymentNode):
     def _apply_parameters(self, changed: Sequence[RosParameter]) -> None:
         for parameter in changed:
             if parameter.name == 'model' and not self._reverting:
+                self._retry.begin_anew()
                 self._load(parameter.value)
 
     def _on_slot(self, status: SlotStatus) -> None:
         """Say what became of a load; called from the thread that made the change."""
         info = bc_msg.PolicyInfo
         active = status.active
-        if status.state is SlotState.FAILED:
+        rebuilding = self._rebuilding and status.state is not SlotState.LOADING
+        self._rebuilding = self._rebuilding and not rebuilding
+        if status.state is SlotState.FAILED and rebuilding:
+            self._retry.cannot_rebuild()
+            self._give_up(f'no new session: {status.reason}')
+        elif status.state is SlotState.FAILED:
             self.get_logger().error(f'{status.requested!r} is not taken: {status.reason}')
             self._publish_info(status, info.STATE_FAILED)
             if active is not None:
@@ -225,6 +228,12 @@ class InferenceNode(DeploymentNode):
         elif status.state is SlotState.LOADING:
             self._publish_info(status, info.STATE_LOADING)
         elif status.state is SlotState.IDLE and active is not None:
+            self._keeper.took_over(active.policy_id, chunks=self._loop.sequence)
+            if self.get_parameter('role').value == 'shadow':  # nobody judges its chunks
+                self._keeper.executed(active.policy_id, self._loop.sequence + 1)
+            if self.get_parameter('model').value != active.requested:
+                self._revert(active.requested)
+            self._patience.restart(active.warmup_s)
             self.get_logger().info(
                 f'policy {active.spec.name!r} ({active.spec.family}) is in charge, '
                 f'on {active.provider}'
@@ -235,6 +244,33 @@ class InferenceNode(DeploymentNode):
                 self._fresh = True
                 self._wake.notify()
 
+    def _on_rollback(
+        self, _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        """Go back to the policy before; the controller asks for it, or the operator."""
+        before = self._keeper.before
+        if self._slot.status.state is SlotState.LOADING:
+            response.message = 'another policy is being loaded; wait for policy_info'
+        elif before is None:
+            response.message = 'there was no other policy before this one'
+        else:
+            active = self._slot.active
+            away = active.spec.name if active is not None else 'the present policy'
+            self._remark = f'rolled back to {before.requested}: {away} was sent away'
+            self.get_logger().warning(self._remark)
+            response.success, response.message = True, f'going back to {before.requested}'
+            if before.policy is None:
+                self._load(before.requested)
+            else:
+                self._load_again(before.requested, before.policy)
+        return response
+
+    def _load_again(self, requested: str, policy: Policy) -> None:
+        """Let a policy that is loaded and proven take over."""
+        self._load_began = time.monotonic()
+        self._keeper.loaded(requested, policy)
+        self._slot.load(lambda: policy, requested=requested)
+
     def _revert(self, requested: str) -> None:
         """Let the parameter say again what is really in charge."""
         self._reverting = True
@@ -244,22 +280,18 @@ class InferenceNode(DeploymentNode):
             self._reverting = False
 
     def _publish_info(self, status: SlotStatus, state: int) -> None:
-        msg = bc_msg.PolicyInfo(state=state, message=status.reason, requested=status.requested)
-        msg.header.stamp = self.get_clock().now().to_msg()
-        active: PolicyFacts | None = status.active
-        if active is not None:
-            msg.policy_id = active.policy_id
-            msg.name = active.spec.name
-            msg.version = active.spec.version
-            msg.family = active.spec.family
-            msg.path = active.path
-            msg.spec_json = active.spec.to_json()
-            msg.backend = active.backend
-            msg.provider = active.provider
-            msg.load_time = time.monotonic() - self._load_began
-            msg.warmup_inference = active.warmup_s
-            msg.self_test_error = active.self_test_error
-        self._info_publisher.publish(msg)
+        message = status.reason or self._remark
+        if state in (bc_msg.PolicyInfo.STATE_READY, bc_msg.PolicyInfo.STATE_BROKEN):
+            self._remark = ''
+        self._info_publisher.publish(
+            policy_info(
+                status,
+                state,
+                message=message,
+                now=self.get_clock().now().to_msg(),
+                load_s=time.monotonic() - self._load_began,
+            )
+        )
 
     # Callbacks: store and wake ------------------------------------------------------------------
 
@@ -271,6 +303,10 @@ class InferenceNode(DeploymentNode):
                 self._wake.notify()
 
     def _on_execution_state(self, msg: bc_msg.ExecutionState) -> None:
+        if msg.epoch != self._epoch:
+            self._epoch = msg.epoch
+            self._retry.begin_anew()
+        self._keeper.executed(msg.policy_id, msg.chunk_sequence)
         self._loop.on_execution_state(
             epoch=msg.epoch,
             accepting=msg.accepting,
@@ -282,6 +318,9 @@ class InferenceNode(DeploymentNode):
     # Worker -------------------------------------------------------------------------------------
 
     def _work(self) -> None:
+        if self.get_parameter('role').value == 'shadow':
+            # Of this thread alone: what only watches must never delay what acts.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SHADOW_NICENESS)
         waits_for_time = self.get_parameter('trigger').value != 'as_fast_as_possible'
         while True:
             with self._wake:
@@ -297,13 +336,22 @@ class InferenceNode(DeploymentNode):
 
     def _infer(self, inputs: PolicyInputs) -> None:
         start_ns = self.get_clock().now().nanoseconds
+        active = self._slot.active
+        self._heartbeat.begin(self._patience.limit_s)
         try:
             result = self._loop.infer(inputs)
         except BcError as error:
             self._failures += 1
             self._problem = str(error)
             self.get_logger().error(str(error), throttle_duration_sec=1.0)
+            # What another machine computes is connected anew by itself.
+            if isinstance(error, InferenceFailed) and active and active.backend != 'remote':
+                self._remedy(active, error)
             return
+        finally:
+            self._heartbeat.finish()
+        self._patience.note(result.inference_s)
+        self._retry.succeeded(result.policy.generation)
         end_ns = self.get_clock().now().nanoseconds
         self._problem = ''
         self._inference_s = result.inference_s
@@ -319,6 +367,14 @@ class InferenceNode(DeploymentNode):
             )
         )
         self._loop.delivered(now_ns=end_ns)
+
+    def _remedy(self, active: PolicyFacts, error: InferenceFailed) -> None:
+        loading = self._slot.status.state in (SlotState.LOADING, SlotState.READY)
+        remedy = self._retry.failed(active.generation, loading=loading)
+        if remedy is Remedy.REBUILD:
+            self._rebuild(active, error)
+        elif remedy is Remedy.GIVE_UP:
+            self._give_up(f'again, with a new session: {error}')
 
     def _diagnose(self) -> tuple[bytes, str, dict[str, object]]:
         active = self._slot.active

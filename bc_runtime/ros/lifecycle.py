@@ -35,6 +35,11 @@ class DeploymentNode(LifecycleNode):
         self._failed = False
         self._active = False
         declare(self, [*parameters, _AUTOSTART])
+        self._own = {
+            id(each)
+            for kind in ('timers', 'clients', 'subscriptions', 'services', 'publishers')
+            for each in getattr(self, kind)
+        }
 
     # What a sub-class fills -------------------------------------------------------------
 
@@ -49,6 +54,22 @@ class DeploymentNode(LifecycleNode):
 
     def cleanup(self) -> None:
         """Undo `configure`."""
+
+    def destroy_interfaces(self) -> None:
+        """Destroy what `configure` has made, so that it can be made again.
+
+        Publishers, subscriptions, clients, services and timers; those of the node itself
+        (parameters, lifecycle, clock) are older than `configure` and stay.
+        """
+        for kind, destroy in (
+            ('timers', self.destroy_timer),
+            ('clients', self.destroy_client),
+            ('subscriptions', self.destroy_subscription),
+            ('services', self.destroy_service),
+            ('publishers', self.destroy_publisher),
+        ):
+            for each in [e for e in getattr(self, kind) if id(e) not in self._own]:
+                destroy(each)
 
     # Process -----------------------------------------------------------------------------
 

@@ -69,6 +69,8 @@ PARAMETERS = (
 LOOK_PERIOD_S = 0.01
 #: How often to repeat a reason that has been told [s].
 COMPLAINT_PERIOD_S = 0.1
+#: Part of the period that an observation may come early; on average the rate is kept.
+_EARLY = 0.05
 #: What a person has yet to say is waited for as long as it takes.
 _HUMAN_REASONS = (ReasonCode.NO_INSTRUCTION, ReasonCode.UNKNOWN_INSTRUCTION)
 
@@ -123,6 +125,12 @@ class ObservationNode(DeploymentNode):
     def deactivate(self) -> None:
         """Stop publishing; sensors stay subscribed."""
         self._working = False
+
+    def cleanup(self) -> None:
+        """Drop every interface; the policy is told anew by its latched topic."""
+        self.destroy_interfaces()
+        self._sensors.clear()
+        self._assembler, self._spec, self._policy_id = None, None, ''
 
     # Policy and instruction -------------------------------------------------------------------
 
@@ -218,7 +226,8 @@ class ObservationNode(DeploymentNode):
         self._assembler.push_image(
             camera, stamp_ns=stamp_ns, arrival_ns=time.monotonic_ns(), image=image
         )
-        self._publish_if_due()
+        if not self._publish_if_due() and self._working and self._served and not self._told:
+            self._assembler.prepare(self._ready_ns())
 
     def _on_vector(self, stream: str, paths: list[FieldPath], msg: object) -> None:
         if self._assembler is not None:
@@ -236,21 +245,29 @@ class ObservationNode(DeploymentNode):
         rate = self.get_parameter('rate_hz').value
         return round(1e9 / rate) if rate > 0.0 else self._spec.dt_ns
 
-    def _publish_if_due(self) -> None:
+    def _ready_ns(self) -> int:
+        """Return the earliest time of the next observation.
+
+        A frame that is due now and was stamped a little early must not be left for the next one.
+        """
+        return self._due_ns - round(_EARLY * self._period_ns())
+
+    def _publish_if_due(self) -> bool:
         if not self._working or self._assembler is None:
-            return
+            return False
         stamp_ns = self._assembler.reference_time()
         if stamp_ns is None:
-            return
-        early_ns = self._due_ns - stamp_ns
+            return False
+        early_ns = self._ready_ns() - stamp_ns
         if 0 < early_ns < convert.NS:
-            return
+            return False
         if early_ns >= convert.NS:  # the clock was set back
             self._due_ns = stamp_ns
         period_ns = self._period_ns()
         # On average at the rate, although cameras and policy are not in step.
         self._due_ns = max(self._due_ns + period_ns, stamp_ns + period_ns // 2)
         self._publish(self._assemble(stamp_ns))
+        return True
 
     def _assemble(self, stamp_ns: int) -> Observation:
         self._began = time.monotonic()

@@ -27,13 +27,14 @@ from bc_runtime.recording.definitions import DefinitionLibrary
 from bc_runtime.recording.disk import GIGABYTE, DiskLevel, DiskLimits
 from bc_runtime.recording.episode_writer import EpisodeWriter, WriterState, WriterStatus
 from bc_runtime.recording.labels import EpisodeLabels, Outcome
+from bc_runtime.recording.problem import problem_of
 from bc_runtime.recording.topic import RecordedTopic
 from bc_runtime.ros import qos
 from bc_runtime.ros.diagnostics import Diagnostics
 from bc_runtime.ros.lifecycle import DeploymentNode
 from bc_runtime.ros.parameters import Parameter
 from bc_runtime.ros.raw_topics import RawTopic, RawTopics, to_qos_profile
-from bc_runtime.ros.runtime import run_node
+from bc_runtime.ros.runtime import run_node, step_back
 from bc_runtime.spec.errors import BcError, RecordingError
 
 PARAMETERS = (
@@ -79,6 +80,8 @@ STATUS_PERIOD_S = 1.0
 #: How long to go on recording after a signal, so that the bag shows the robot coming to rest.
 LINGER_S = 0.3
 DRAIN_S = 0.4
+#: Recording waits, control does not: queues hold what comes meanwhile.
+NICENESS = 5
 
 
 class RecorderNode(DeploymentNode):
@@ -88,6 +91,7 @@ class RecorderNode(DeploymentNode):
         super().__init__('recorder', PARAMETERS)
         self._topics: RawTopics | None = None
         self._writer: EpisodeWriter | None = None
+        self._asked = bc_srv.StartEpisode.Request()
         self._start_ns = 0
         self._complained = False
         self._stopping_since: float | None = None
@@ -162,7 +166,9 @@ class RecorderNode(DeploymentNode):
         self, request: bc_srv.StartEpisode.Request, response: bc_srv.StartEpisode.Response
     ) -> bc_srv.StartEpisode.Response:
         try:
-            self._start(request)
+            # Whoever got no answer in time asks again: that episode is being recorded.
+            if self._writer is None or not request.id or request != self._asked:
+                self._start(request)
         except (BcError, OSError) as error:
             response.message = str(error)
             self.get_logger().error(f'cannot start an episode: {error}')
@@ -211,8 +217,8 @@ class RecorderNode(DeploymentNode):
         for name, (data, received_ns) in self._latched.items():
             # Logged at the start, so that the bag spans the episode; the older time is kept.
             writer.write(name, data, log_time_ns=self._start_ns, publish_time_ns=received_ns)
-        self._writer = writer
-        self._announce(recording=True)
+        self._writer, self._asked = writer, request
+        self._announce()
 
     def _on_stop(
         self, request: bc_srv.StopEpisode.Request, response: bc_srv.StopEpisode.Response
@@ -250,7 +256,7 @@ class RecorderNode(DeploymentNode):
         # The policy may have come only after the start.
         labels = replace(labels, policy_id=labels.policy_id or self._known_policy())
         writer.labels = labels
-        episode = self._announce(recording=False)
+        episode = self._announce(over=True)
         self._writer = None
         try:
             status = writer.close(labels)
@@ -274,13 +280,13 @@ class RecorderNode(DeploymentNode):
                 replace(self._writer.labels, outcome=Outcome.ABORTED, termination=termination)
             )
 
-    def _announce(self, *, recording: bool) -> bc_msg.Episode:
+    def _announce(self, *, over: bool = False) -> bc_msg.Episode:
         """Publish the episode as it is now, and put it into its bag."""
         status, labels = self._writer.status, self._writer.labels
         now = self.get_clock().now()
         episode = bc_msg.Episode(
             id=labels.id,
-            recording=recording,
+            recording=not over and status.state is WriterState.RECORDING,
             path=str(status.path),
             instruction=labels.instruction,
             policy_id=labels.policy_id,
@@ -290,15 +296,17 @@ class RecorderNode(DeploymentNode):
             note=labels.note,
             messages=status.messages,
             dropped=status.dropped,
+            problem=problem_of(status),
         )
         episode.header.stamp = now.to_msg()
         episode.start = Time(nanoseconds=self._start_ns).to_msg()
-        if not recording:
+        if over:
             episode.end = now.to_msg()
         self._publisher.publish(episode)
-        self._writer.write(
-            self._episode_topic.name, serialize_message(episode), log_time_ns=now.nanoseconds
-        )
+        if status.state is WriterState.RECORDING:
+            self._writer.write(
+                self._episode_topic.name, serialize_message(episode), log_time_ns=now.nanoseconds
+            )
         return episode
 
     def _known_policy(self) -> str:
@@ -321,12 +329,10 @@ class RecorderNode(DeploymentNode):
         if self._writer is None:
             return
         status = self._writer.status
-        going = status.state is WriterState.RECORDING
-        if going:
-            self._announce(recording=True)
+        self._announce()
         if self._complained:
             return
-        if not going:
+        if status.state is not WriterState.RECORDING:
             self.get_logger().error(f'recording has ended: {status.error}')
             self._complained = True
         elif status.disk.level is not DiskLevel.OK:
@@ -354,10 +360,7 @@ class RecorderNode(DeploymentNode):
         }
         if status.error:
             return DiagnosticStatus.ERROR, status.error, facts
-        if status.dropped:
-            problems.append(f'{status.dropped} messages dropped: the disk is too slow')
-        if status.disk.level is not DiskLevel.OK:
-            problems.append('little disk space is left')
+        problems += filter(None, [problem_of(status)])
         level = DiagnosticStatus.WARN if problems else DiagnosticStatus.OK
         return level, '; '.join(problems) or 'recording', facts
 
@@ -389,6 +392,7 @@ def _key_values(pairs: list[str]) -> dict[str, str]:
 
 def main() -> int:
     """Run the node."""
+    step_back(NICENESS)
     return run_node(RecorderNode, args=sys.argv)
 
 

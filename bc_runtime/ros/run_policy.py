@@ -61,6 +61,10 @@ class RunPolicyServer:
             cancel_callback=lambda _goal: CancelResponse.ACCEPT,
         )
 
+    def close(self) -> None:
+        """End the action; the rest goes with the node's interfaces."""
+        self._server.destroy()
+
     def _on_goal(self, _goal: RunPolicy.Goal) -> GoalResponse:
         return GoalResponse.REJECT if self._busy else GoalResponse.ACCEPT
 

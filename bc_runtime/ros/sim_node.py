@@ -3,7 +3,8 @@
 """Node `sim_robot`: the simulated robot in real time, with the topics of a real one.
 
 One thread runs the physics and the driver at 100 Hz on absolute deadlines; one draws and sends the
-cameras; the executor's thread takes commands, services and parameters. Joint states and images
+cameras, one compresses their pictures; the executor's thread takes commands, services and
+parameters. Joint states and images
 carry the stamp of the physics tick that they show.
 """
 
@@ -11,11 +12,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+import contextlib
 import math
+import queue
 import sys
 import threading
 import time
+from typing import NamedTuple
 
+from builtin_interfaces.msg import Time
 import cv2
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
@@ -36,6 +41,7 @@ from bc_runtime.sim.errors import SimError
 from bc_runtime.sim.faults import FaultInjector
 from bc_runtime.sim.flicker import Flicker
 from bc_runtime.sim.painter import Painter
+from bc_runtime.sim.shapes import Image as Picture
 from bc_runtime.sim.task import CAMERAS, JOINT_NAMES
 
 NS = 1_000_000_000
@@ -44,9 +50,21 @@ CAMERA_HZ = 30
 TASK_STATE_EVERY = 10  # ticks
 WIDTH, HEIGHT = 640, 480
 JPEG_QUALITY = 90
+#: Where a picture is sent both ways, the compressed one comes so much later [s]: a real camera
+#: compresses on its own chip, not on the processor that the policy is waiting for.
+COMPRESS_AFTER_S = 0.006
 #: When the process was stopped for longer than this, simulated time is not made up for [s].
 GIVE_UP_S = 0.25
 WARN_EVERY_S = 2.0
+
+
+class _Shot(NamedTuple):
+    """A picture that waits to be compressed, and until when [s, monotonic]."""
+
+    camera: str
+    picture: Picture
+    stamp: Time
+    due_s: float
 
 
 class SimNode(Node):
@@ -72,7 +90,9 @@ class SimNode(Node):
         self._threads = [
             threading.Thread(target=self._run_physics, name='physics'),
             threading.Thread(target=self._run_cameras, name='cameras'),
+            threading.Thread(target=self._run_compression, name='compression'),
         ]
+        self._to_compress: queue.Queue[_Shot | None] = queue.Queue(maxsize=len(CAMERAS))
         self._make_interfaces()
         self._say_instruction()
 
@@ -119,6 +139,8 @@ class SimNode(Node):
     def request_stop(self) -> None:
         """End the threads."""
         self._stop.set()
+        with contextlib.suppress(queue.Full):
+            self._to_compress.put_nowait(None)
         with self._ticked:
             self._ticked.notify_all()
 
@@ -150,24 +172,31 @@ class SimNode(Node):
                 count = 1
             tick = due
             if count > 0:
+                before = self._tick
                 self._advance(count, at_ns=start_ns + tick * NS // TICK_HZ)
-                self._publish_joints()
-                if tick // TASK_STATE_EVERY > self._tick // TASK_STATE_EVERY:
-                    self._publish_task()
                 with self._ticked:
                     self._tick = tick
                     self._ticked.notify_all()
+                self._publish_joints()
+                if tick // TASK_STATE_EVERY > before // TASK_STATE_EVERY:
+                    self._publish_task()
             _sleep_until(start_ns + (tick + 1) * NS // TICK_HZ)
 
     def _advance(self, count: int, *, at_ns: int) -> None:
-        """Bring the simulation to a tick, by all the ticks that are due."""
+        """Bring the simulation to a tick, by all the ticks that are due.
+
+        Each has the set-point of its own time: one step to the newest would be a jump that the
+        driver never made.
+        """
         with self._lock:
             late_ns = time.monotonic_ns() - at_ns
             self._stamp = convert.to_time(self.get_clock().now().nanoseconds - late_ns)
-            wanted = self._faults.command(at_ns / NS, self._driver.setpoint(at_ns / NS))
-            if wanted is not None:
-                self._sim.command(wanted)
-            self._sim.step(count / TICK_HZ)
+            for ago in reversed(range(count)):
+                tick_s = (at_ns - ago * NS // TICK_HZ) / NS
+                wanted = self._faults.command(tick_s, self._driver.setpoint(tick_s))
+                if wanted is not None:
+                    self._sim.command(wanted)
+                self._sim.step(1.0 / TICK_HZ)
 
     def _publish_joints(self) -> None:
         with self._lock:
@@ -240,15 +269,26 @@ class SimNode(Node):
             msg.header.stamp = stamp
             msg.header.frame_id = f'{camera}_optical_frame'
             self._raw[camera].publish(msg)
-        if compressed:
-            bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-            _, jpeg = cv2.imencode('.jpg', bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
-            small = CompressedImage(
-                format='rgb8; jpeg compressed bgr8', data=convert.to_bytes(jpeg)
-            )
-            small.header.stamp = stamp
-            small.header.frame_id = f'{camera}_optical_frame'
-            self._compressed[camera].publish(small)
+        if compressed and raw:
+            with contextlib.suppress(queue.Full):  # the machine is too slow for both
+                shot = _Shot(camera, picture, stamp, time.monotonic() + COMPRESS_AFTER_S)
+                self._to_compress.put_nowait(shot)
+        elif compressed:
+            self._send_compressed(camera, picture, stamp)
+
+    def _run_compression(self) -> None:
+        """Compress pictures when those who wait for the raw ones have had their turn."""
+        while (shot := self._to_compress.get()) is not None and not self._stop.is_set():
+            self._stop.wait(max(0.0, shot.due_s - time.monotonic()))
+            self._send_compressed(shot.camera, shot.picture, shot.stamp)
+
+    def _send_compressed(self, camera: str, picture: Picture, stamp: Time) -> None:
+        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        _, jpeg = cv2.imencode('.jpg', bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+        small = CompressedImage(format='rgb8; jpeg compressed bgr8', data=convert.to_bytes(jpeg))
+        small.header.stamp = stamp
+        small.header.frame_id = f'{camera}_optical_frame'
+        self._compressed[camera].publish(small)
 
     # Commands ------------------------------------------------------------------------------
 

@@ -39,6 +39,15 @@ class Tick:
     missed: int
 
 
+def prefer_this_thread(priority: int) -> bool:
+    """Put the calling thread under SCHED_FIFO; return whether that is permitted."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    except OSError:
+        return False
+    return True
+
+
 class TickThread:
     """Calls `work(tick)` every period until stopped.
 
@@ -97,11 +106,8 @@ class TickThread:
                 os.sched_setaffinity(0, {self._cpu})
             except OSError as error:
                 self.remarks.append(f'cannot stay on CPU {self._cpu}: {error}')
-        if self._priority > 0:
-            try:
-                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(self._priority))
-            except OSError:
-                self.remarks.append(
-                    f'no permission for real-time priority {self._priority}: ticks may be late on '
-                    'a busy machine; allow it with rtprio in /etc/security/limits.conf'
-                )
+        if self._priority > 0 and not prefer_this_thread(self._priority):
+            self.remarks.append(
+                f'no permission for real-time priority {self._priority}: ticks may be late on '
+                'a busy machine; allow it with rtprio in /etc/security/limits.conf'
+            )

@@ -137,6 +137,13 @@ def test_recorder_writes_one_labeled_bag_per_episode(graph, tmp_path):
     assert '/never' in started.message
     graph.publish(20)
     graph.wait_until_written(40)
+    repeated = graph.call(
+        graph.starter, id='first', seed=4, labels=['table=left', 'operator=Ada = Eve']
+    )
+    assert repeated.success, 'asked again for want of an answer: the same one'
+    assert repeated.path == started.path
+    other = graph.call(graph.starter, id='first', seed=5)
+    assert not other.success, 'another episode of the same name'
     second = graph.call(graph.starter, id='second', seed=-1)
     assert not second.success
     assert "'first' is still being recorded" in second.message
@@ -205,6 +212,11 @@ def test_recorder_closes_its_bag_on_a_signal(graph, number):
         assert bag.labels.outcome is Outcome.ABORTED
         assert bag.labels.termination == 'the deployment was stopped'
         assert bag.topics['/joint_states'].message_count == 10
+
+
+def test_recorder_steps_back_behind_control(graph):
+    graph.wait_until_listening()
+    assert os.getpriority(os.PRIO_PROCESS, graph.process.pid) > os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_recorder_without_topics_ends_with_a_reason(ros_domain):

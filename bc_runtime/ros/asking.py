@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""answer_of: a service asks, the next tick decides, and the service waits for what it said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+
+from bc_runtime.control.loop import Reply
+
+#: Longest time for the tick to answer [s].
+ANSWER_TIMEOUT_S = 1.0
+
+
+def answer_of(post: Callable[[Reply], object], lock: threading.Lock) -> tuple[bool, str]:
+    """Post something to the control loop and return what the tick answers.
+
+    Args:
+        post: Gives the loop the question and the reply to call.
+        lock: Held around `post`.
+    """
+    answer: list[tuple[bool, str]] = []
+    done = threading.Event()
+
+    def reply(accepted: bool, text: str) -> None:
+        answer.append((accepted, text))
+        done.set()
+
+    with lock:
+        post(reply)
+    if not done.wait(ANSWER_TIMEOUT_S):
+        return False, f'the control loop did not answer within {ANSWER_TIMEOUT_S:g} s'
+    return answer[0]
