@@ -18,6 +18,7 @@ from bc_runtime.cli.deploy import prepare
 from bc_runtime.cli.live_line import LiveLine
 from bc_runtime.cli.memory import MemoryWatch
 from bc_runtime.cli.processes import ProcessGroup
+from bc_runtime.deployment import Deployment
 from bc_runtime.resources import share_directory
 from bc_runtime.spec.errors import BcError
 
@@ -62,6 +63,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         '--params-file', default='', help='node parameters (YAML); default: config/demo.yaml'
     )
+    parser.add_argument(
+        '--takeover',
+        action='store_true',
+        help='in every trial a scripted human takes over, moves the robot and hands it back',
+    )
     parser.add_argument('--json', action='store_true', help='print the summary as JSON')
     parser.add_argument('--no-report', action='store_true', help='skip report.html and the GIF')
     parser.add_argument(
@@ -97,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         group.start_command('sim_robot', [sys.executable, '-m', 'bc_runtime.ros.sim_node'])
         group.start(deployment.nodes)
-        interrupted = _conduct(arguments, group, stop, trials, memory)
+        interrupted = _conduct(arguments, deployment, group, stop, trials, memory)
     finally:
         group.stop()
     if interrupted:
@@ -111,6 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _conduct(
     arguments: argparse.Namespace,
+    deployment: Deployment,
     group: ProcessGroup,
     stop: threading.Event,
     trials: list[Trial],
@@ -130,7 +137,9 @@ def _conduct(
 
     live = LiveLine(enabled=not arguments.headless and not arguments.json)
     try:
-        client = DemoClient(stop=stop, alive=alive)
+        client = DemoClient(
+            stop=stop, alive=alive, takeover=deployment.robot if arguments.takeover else None
+        )
     except Interrupted:
         return True
     try:

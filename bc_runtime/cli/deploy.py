@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 import signal
 import sys
 import threading
 
 from bc_runtime.binding import check_binding
 from bc_runtime.cli.processes import ProcessGroup
+from bc_runtime.cli.sros2_policy import policy_xml
 from bc_runtime.deployment import ARGUMENTS, Deployment, describe
 from bc_runtime.policy.spec_of import spec_of
 from bc_runtime.resources import model_directories
@@ -29,6 +31,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         '`ros2 service call /controller/start std_srvs/srv/Trigger`.',
     )
     add_arguments(parser)
+    parser.add_argument(
+        '--print-sros2-policy',
+        action='store_true',
+        help='print the SROS 2 policy file of this deployment, and start nothing',
+    )
     parser.set_defaults(verb='deploy')
 
 
@@ -57,14 +64,22 @@ def prepare(given: Mapping[str, str]) -> Deployment:
         BcError: bad argument, robot YAML, policy file, or a policy that does not fit the robot.
     """
     deployment = describe(given)
-    spec = spec_of(deployment.arguments['model'], model_directories())
-    check_binding(spec, deployment.robot)
+    for name in ('model', 'shadow_model'):
+        model = deployment.arguments[name]
+        if model:
+            folders = [Path(p) for p in deployment.arguments['model_directories'].split(':') if p]
+            spec = spec_of(model, folders or model_directories())
+            check_binding(spec, deployment.robot)
     return deployment
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Start, watch and stop the deployment; the exit code is that of the node that failed."""
-    deployment = prepare({a.name: getattr(arguments, a.name) for a in ARGUMENTS})
+    given = {a.name: getattr(arguments, a.name) for a in ARGUMENTS}
+    if arguments.print_sros2_policy:
+        print(policy_xml(describe(given)))
+        return 0
+    deployment = prepare(given)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

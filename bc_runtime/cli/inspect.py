@@ -57,13 +57,20 @@ def run(args: argparse.Namespace) -> int:
 def render(facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of the readable form."""
     yield from _file(facts['file'])
+    if facts.get('second_file'):
+        second = facts['second_file']
+        yield _row('second graph', f'{second["path"]}, {second["size_bytes"] / 1e6:.2f} MB')
+        yield _row('its sha256', second['sha256'])
     if facts['spec']:
         yield from _spec(facts['spec'])
     if facts['graph']:
         yield ''
         yield _row('graph inputs', '; '.join(facts['graph']['inputs']))
         yield _row('graph outputs', '; '.join(facts['graph']['outputs']))
-    if facts['machine']:
+        if 'step_inputs' in facts['graph']:
+            yield _row('step inputs', '; '.join(facts['graph']['step_inputs']))
+            yield _row('step outputs', '; '.join(facts['graph']['step_outputs']))
+    if facts['machine'] or facts['graph']:
         yield from _machine(facts)
     for problem in facts['problems']:
         yield ''
@@ -72,10 +79,9 @@ def render(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _file(file: Mapping[str, Any]) -> Iterator[str]:
     yield file['path']
-    opsets = ', '.join(f'{domain} {version}' for domain, version in file['opsets'].items())
     yield _row('size', f'{file["size_bytes"] / 1e6:.2f} MB')
     yield _row('policy id', f'sha256 {file["sha256"]}')
-    yield _row('format', f'ONNX IR {file["ir_version"]}, opset {opsets}, by {file["producer"]}')
+    yield _row('format', file['format'])
     if file['external_data']:
         yield _row('external data', ', '.join(file['external_data']))
 
@@ -104,6 +110,14 @@ def _spec(spec: Mapping[str, Any]) -> Iterator[str]:
             for name, unit in zip(group['names'], group['units'], strict=True)
         ],
     )
+    if spec.get('sampling'):
+        loop = spec['sampling']
+        yield ''
+        yield _row(
+            'sampling',
+            f'{loop["method"]}, {loop["steps"]} calls of the second graph per inference, '
+            f'predicts {loop["prediction"]}',
+        )
     if spec['source']:
         yield ''
         for key, value in spec['source'].items():
@@ -139,13 +153,15 @@ def _origin(item: Mapping[str, Any]) -> str:
 def _machine(facts: Mapping[str, Any]) -> Iterator[str]:
     machine, graph = facts['machine'], facts['graph']
     yield ''
-    yield _row(
-        'this machine',
-        f'{machine["machine"]}, {machine["cores"]} cores, onnxruntime {machine["onnxruntime"]} '
-        f'with {", ".join(machine["providers"])}',
-    )
+    if machine:
+        yield _row(
+            'this machine',
+            f'{machine["machine"]}, {machine["cores"]} cores, onnxruntime '
+            f'{machine["onnxruntime"]} with {", ".join(machine["providers"])}',
+        )
     if graph:
-        yield _row('runs on', f'{graph["provider"]}, {machine["threads"]} thread(s)')
+        threads = f', {machine["threads"]} thread(s)' if machine else ''
+        yield _row('runs on', f'{graph["provider"]}{threads}')
         yield _row('load', f'{graph["load_s"] * 1e3:.0f} ms')
     test, latency = facts['self_test'], facts['latency']
     if test:

@@ -17,11 +17,19 @@ from bc_runtime.spec.errors import BcError
 VERBS = {
     'demo': 'bc_runtime.cli.demo',
     'deploy': 'bc_runtime.cli.deploy',
+    'start': 'bc_runtime.cli.operate',
+    'stop': 'bc_runtime.cli.operate',
+    'resume': 'bc_runtime.cli.operate',
+    'reset': 'bc_runtime.cli.operate',
+    'swap': 'bc_runtime.cli.swap',
     'check': 'bc_runtime.cli.check',
     'inspect': 'bc_runtime.cli.inspect',
     'wrap': 'bc_runtime.cli.wrap',
+    'optimize': 'bc_runtime.cli.optimize',
     'train': 'bc_runtime.cli.train',
     'export': 'bc_runtime.cli.export',
+    'trials': 'bc_runtime.cli.trials',
+    'bench': 'bc_runtime.cli.bench',
     'recover': 'bc_runtime.cli.recover',
 }
 
@@ -42,8 +50,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--version', action='version', version=f'bc_runtime {__version__}')
     subparsers = parser.add_subparsers(dest='verb', metavar='<verb>', required=True)
-    for verb in VERBS:
-        _load(verb).add_parser(subparsers)
+    for module in dict.fromkeys(VERBS.values()):  # one module may have several verbs
+        importlib.import_module(module).add_parser(subparsers)
     return parser
 
 

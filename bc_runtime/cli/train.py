@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""`bc train`: demonstrations of the simulated arm -> a verified policy file."""
+"""`bc train`: demonstrations of a simulated robot -> a verified policy file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import argparse
 import importlib.util
 from pathlib import Path
 
+from bc_runtime.resources import robot_file
+from bc_runtime.spec import RobotConfig
 from bc_runtime.spec.errors import BcError, ConfigError
 
 #: Packages of requirements/train.txt by their import names.
 _NEEDED = ('torch', 'onnx', 'onnxscript', 'onnxruntime', 'mujoco', 'cv2')
 POLICIES = ('sim_arm_act',)
+#: Policy families; each makes sim_arm_<family>, steering makes lane_car_steering.
+FAMILIES = ('act', 'mlp', 'diffusion', 'flow', 'gmm', 'rt1', 'steering')
+_ACT_STEPS = 5500
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,24 +28,46 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description='Collect demonstrations, train a policy on one core and export it as a '
         'verified ONNX file. The same options give the same policy on the same machine.',
     )
-    parser.add_argument('policy', choices=POLICIES, help='what to train')
+    parser.add_argument(
+        'policy', nargs='?', choices=POLICIES, help='what to train; or name a --family'
+    )
+    parser.add_argument(
+        '--family',
+        choices=FAMILIES,
+        default='act',
+        help='what kind of policy to train (default: act). All but act and steering learn on the '
+        'image encoders of an act policy, with its demonstrations and corrections',
+    )
     parser.add_argument('--seed', type=int, default=1, help='of the training (default: 1)')
     parser.add_argument(
-        '--minutes',
-        type=float,
-        default=8.0,
-        help='nominal minutes: a fixed number of updates each, however fast the machine is '
-        '(default: 8)',
-    )
-    parser.add_argument('--steps', type=int, default=0, help='updates, instead of --minutes')
-    parser.add_argument(
-        '--cycles', type=int, default=1, help='trainings one after the other (default: 1)'
+        '--steps',
+        type=int,
+        default=0,
+        help=f"updates; 0: {_ACT_STEPS} on the demonstrations for act, else the family's recipe",
     )
     parser.add_argument(
-        '--episodes', type=int, default=398, help='successful demonstrations (default: 398)'
+        '--encoder',
+        default='sim_arm_act',
+        help='policy whose image encoders other families take: a file, or a shipped model',
     )
     parser.add_argument(
-        '--out', type=Path, default=Path('out/train/sim_arm_act.onnx'), help='the policy file'
+        '--episodes', type=int, default=400, help='successful demonstrations (default: 400)'
+    )
+    parser.add_argument(
+        '--rounds',
+        type=int,
+        default=0,
+        help='rounds of DAgger: the act policy acts, the expert corrects (default: 0); other '
+        'families read them from the cache',
+    )
+    parser.add_argument(
+        '--round-trials', type=int, default=150, help='trials in a round (default: 150)'
+    )
+    parser.add_argument(
+        '--round-steps', type=int, default=4000, help='updates after each round (default: 4000)'
+    )
+    parser.add_argument(
+        '--out', type=Path, help='the policy file; left out: out/train/<its name>.onnx'
     )
     parser.add_argument(
         '--cache',
@@ -55,40 +82,67 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar='N',
         help='try the policy on N unseen scenes afterwards, without ROS',
     )
+    parser.add_argument(
+        '--two-graphs',
+        action='store_true',
+        help='diffusion and flow: write the step network into a second file, <name>.step.onnx',
+    )
+    parser.add_argument(
+        '--sampling-steps',
+        type=int,
+        default=0,
+        metavar='N',
+        help="diffusion and flow: network calls of one sampling; 0: the family's recipe",
+    )
     parser.set_defaults(verb='train')
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, export and perhaps evaluate."""
     require_training_packages()
-    from bc_runtime.training.recipe import Recipe, steps_of
+    if min(args.evaluate, args.steps, args.rounds) < 0:
+        raise ConfigError('--evaluate, --steps and --rounds must be zero or more')
+    if args.sampling_steps < 0:
+        raise ConfigError('--sampling-steps must be zero or more')
+    if (args.two_graphs or args.sampling_steps) and args.family not in ('diffusion', 'flow'):
+        raise ConfigError(
+            '--two-graphs and --sampling-steps are for --family diffusion and flow, got '
+            f'--family {args.family}'
+        )
+    if args.policy and args.family != 'act':
+        raise ConfigError(
+            f'{args.policy} is of the family act, got --family {args.family}; '
+            'leave out one of the two'
+        )
+    if args.family != 'act':
+        from bc_runtime.cli.train_family import run_family
+
+        return run_family(args, say=_say)
+    return _run_act(args)
+
+
+def _run_act(args: argparse.Namespace) -> int:
+    from bc_runtime.training.recipe import Recipe
     from bc_runtime.training.run import train_policy
 
-    if args.evaluate < 0 or args.steps < 0:
-        raise ConfigError('--steps and --evaluate must be zero or more')
+    out = args.out or Path('out/train/sim_arm_act.onnx')
+    robot = RobotConfig.from_file(robot_file('sim_arm'))
     recipe = Recipe(
         seed=args.seed,
+        steps=args.steps or _ACT_STEPS,
         episodes=args.episodes,
-        steps=args.steps or steps_of(args.minutes),
-        cycles=args.cycles,
+        rounds=args.rounds,
+        round_trials=args.round_trials,
+        round_steps=args.round_steps,
     )
-    length = f'--steps {args.steps}' if args.steps else f'--minutes {args.minutes:g}'
-    train_policy(
-        recipe,
-        out=args.out,
-        folder=args.cache,
-        command=f'bc train {args.policy} --seed {args.seed} {length} --episodes {args.episodes}',
-        say=_say,
-    )
+    train_policy(recipe, robot=robot, out=out, folder=args.cache, say=_say)
     if args.evaluate:
         from bc_runtime.policy import load_policy
-        from bc_runtime.resources import robot_file
-        from bc_runtime.spec import RobotConfig
         from bc_runtime.training.evaluate import CONDITIONS, evaluate
 
         evaluate(
-            load_policy(args.out, threads=1),
-            robot=RobotConfig.from_file(robot_file('sim_arm')),
+            load_policy(out, threads=1),
+            robot=robot,
             names=tuple(CONDITIONS),
             episodes=args.evaluate,
             say=_say,

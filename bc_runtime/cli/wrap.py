@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+import tempfile
 
 from bc_runtime.policy.onnx_file import read_onnx_file
 from bc_runtime.policy.wrap import wrap_model
 from bc_runtime.spec import PolicySpec
+from bc_runtime.spec.errors import ConfigError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,7 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         'wrap',
         help='write a policy spec into an ONNX file',
         description='Write a policy spec into an ONNX file, after comparing it with the graph, '
-        'and store a self-test computed on this machine. The weights stay byte for byte.',
+        'and store a self-test computed on this machine. The weights stay byte for byte. With '
+        '--normalization, the graph is extended to take and give physical values.',
     )
     parser.add_argument('model', type=Path, help='ONNX file')
     parser.add_argument('--spec', type=Path, required=True, help='YAML of the policy spec')
@@ -30,20 +35,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help='largest deviation of the self-test, in action units '
         '(default: 1e-4 of the largest value, at least 1e-4)',
     )
+    parser.add_argument(
+        '--normalization',
+        type=Path,
+        metavar='YAML',
+        help='write this normalisation into the graph, which takes and gives normalised values',
+    )
     parser.add_argument('--force', action='store_true', help='replace an existing file')
     parser.set_defaults(verb='wrap')
 
 
 def run(args: argparse.Namespace) -> int:
     """Wrap and say what was written."""
-    spec = wrap_model(
-        args.model,
-        PolicySpec.from_yaml_file(args.spec),
-        args.out,
-        seed=args.seed,
-        tolerance=args.tolerance,
-        overwrite=args.force,
-    )
+    spec = PolicySpec.from_yaml_file(args.spec)
+    with _normalized(args.model, spec, args.normalization) as model:
+        spec = wrap_model(
+            model,
+            spec,
+            args.out,
+            seed=args.seed,
+            tolerance=args.tolerance,
+            overwrite=args.force,
+        )
     file = read_onnx_file(args.out)
     test = spec.self_test
     print(f'{file.path}: {file.size / 1e6:.2f} MB, policy {spec.name!r} ({spec.family})')
@@ -51,3 +64,34 @@ def run(args: argparse.Namespace) -> int:
     if test is not None:
         print(f'self-test: seed {test.seed}, tolerance {test.tolerance:.2e}, passed')
     return 0
+
+
+@contextmanager
+def _normalized(model: Path, spec: PolicySpec, rules: Path | None) -> Iterator[Path]:
+    """Give a model that takes and gives physical values: the file itself, or one made of it."""
+    if rules is None:
+        yield model
+        return
+    file = read_onnx_file(model)
+    if spec.sampling is not None:
+        raise ConfigError(
+            f'{model}: --normalization is for policies of one graph; in one of two, the encoder '
+            'gives the outputs action_gain and action_offset (docs/reference/policy_file.md)'
+        )
+    if file.external_data:
+        raise ConfigError(
+            f'{model}: a model with external data cannot be extended; merge it into one file first'
+        )
+    try:
+        import onnx
+
+        from bc_runtime.export.compose import compose, read_normalization
+    except ImportError as error:
+        raise ConfigError(
+            f'--normalization needs the package onnx: {error}. Install it: pip install onnx'
+        ) from None
+    found = read_normalization(rules, spec)
+    with tempfile.TemporaryDirectory(prefix='bc-wrap-') as folder:
+        path = Path(folder) / 'normalized.onnx'
+        onnx.save_model(compose(onnx.load(str(file.path)), spec, found), str(path))
+        yield path
