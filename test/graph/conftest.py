@@ -4,15 +4,17 @@
 
 A deployment takes some seconds to start. Faults that can be undone share one (`live`), which also
 proves that the deployment recovers from each of them; whoever kills a node starts its own
-(`deploy`).
+(`deploy`). Two deployments at a time are too many for two cores: those that share come first, and
+theirs ends before the first of the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-import importlib.util
+import gc
 import os
 from pathlib import Path
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +25,10 @@ ROOT = FOLDER.parents[1]
 sys.path.insert(0, str(FOLDER))  # for `harness`
 
 if TYPE_CHECKING:
+    from harness.command import BcCommand
     from harness.deployment import DeploymentUnderTest
     from harness.table import FaultTable
-
-
-def _allocate_domain() -> tuple[int, int]:
-    """Return a domain of this test run and the descriptor that holds it; see test/conftest.py."""
-    spec = importlib.util.spec_from_file_location('bc_test_conftest', ROOT / 'test/conftest.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.allocate_domain()
+    from harness.witness import Witness
 
 
 #: Rows of the fault matrix that `make test` runs; `make faults` runs all of them.
@@ -48,12 +44,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             f'test_{row}' in item.name for row in FAST_ROWS
         ):
             item.add_marker(pytest.mark.faults)
+    here = [index for index, item in enumerate(items) if FOLDER in item.path.parents]
+    sharing_first = sorted((items[index] for index in here), key=lambda item: not _shares(item))
+    for index, item in zip(here, sharing_first, strict=True):
+        items[index] = item
+
+
+def _shares(item: pytest.Item) -> bool:
+    return 'live' in getattr(item, 'fixturenames', ())
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _favoured() -> None:
+    """Let the witness keep up with the nodes: a late witness sees the past, not a late robot.
+
+    It also holds the human's button. A full collection of all that it keeps takes longer than a
+    button may be silent, and there is no garbage in it.
+    """
+    from harness.strays import favour
+
+    favour(os.getpid(), niceness=-5)
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, 1_000_000)
 
 
 @pytest.fixture
 def domain() -> Iterator[int]:
     """Give the test a ROS domain of its own, without changing this process's environment."""
-    number, descriptor = _allocate_domain()
+    from harness.domains import allocate_domain
+
+    number, descriptor = allocate_domain()
     yield number
     os.close(descriptor)
 
@@ -124,6 +144,37 @@ def simulator(tmp_path: Path, domain: int) -> Iterator[Callable[[], None]]:
     group.stop()
 
 
+@pytest.fixture
+def deployed(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    gentle: Path,
+    orbit: Path,
+    domain: int,
+    simulator: Callable[[], None],
+) -> Iterator[tuple[BcCommand, Witness]]:
+    """Run `bc deploy` until its policy moves the robot; a parameter adds arguments."""
+    from harness.command import BcCommand, start
+    from harness.witness import Witness
+
+    from bc_runtime.spec import RobotConfig
+
+    simulator()
+    more = list(getattr(request, 'param', ('--record', 'none')))
+    command = BcCommand(
+        ['deploy', '--model', str(orbit), '--robot', str(gentle), *more],
+        folder=tmp_path / 'deploy',
+        domain=domain,
+    )
+    witness = Witness(RobotConfig.from_file(gentle), domain=domain, alive=command.check_alive)
+    try:
+        start(witness)
+        yield command, witness
+    finally:
+        command.close()
+        witness.close()
+
+
 class _Shared:
     """The deployment that tests share; replaced when a test leaves it broken."""
 
@@ -144,29 +195,53 @@ class _Shared:
 
 
 @pytest.fixture(scope='session')
+def _all_shared() -> list[_Shared]:
+    """Know what tests share, without making it."""
+    return []
+
+
+@pytest.fixture(scope='session')
 def _shared(
-    tmp_path_factory: pytest.TempPathFactory, gentle: Path, orbit: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    gentle: Path,
+    orbit: Path,
+    _all_shared: list[_Shared],
 ) -> Iterator[_Shared]:
     from harness.deployment import DeploymentUnderTest
+    from harness.domains import allocate_domain
 
-    number, descriptor = _allocate_domain()
+    number, descriptor = allocate_domain()
 
     def make() -> DeploymentUnderTest:
         folder = tmp_path_factory.mktemp('live')
         return DeploymentUnderTest(folder, domain=number, robot=gentle, model=orbit)
 
     shared = _Shared(make)
+    _all_shared.append(shared)
     yield shared
     shared.drop()
     os.close(descriptor)
 
 
+@pytest.fixture(autouse=True)
+def _alone(request: pytest.FixtureRequest, _all_shared: list[_Shared]) -> None:
+    """End the shared deployment before the first test that does not use it."""
+    if not _shares(request.node):
+        for shared in _all_shared:
+            shared.drop()
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Any:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """Let fixtures know whether the test failed."""
     report = yield
     if report.when == 'call':
         item.stash[_FAILED] = report.failed
+    row = re.match(r'test_row_(\d+)_', item.name)
+    table = getattr(item, 'funcargs', {}).get('faults')
+    if row and report.failed and table is not None:
+        text = str(call.excinfo.value) if call.excinfo else 'failed'
+        table.fail(int(row[1]), item.name, text.splitlines()[0][:300])
     return report
 
 

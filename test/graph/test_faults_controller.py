@@ -31,19 +31,20 @@ def hold_up(moving, seconds):
 @undisturbed
 def test_row_27_controller_is_late_for_a_moment(moving, faults):
     w = moving.witness
-    events, missed = len(w.events), w.status.missed_ticks
+    events, missed = w.mark(), w.status.missed_ticks
     sent = len(w.wire.commands)
-    on_ns = hold_up(moving, 0.08) + clock_offset_ns()
+    # Shorter than the joint states may be old: they wait in the queue meanwhile.
+    on_ns = hold_up(moving, 0.05) + clock_offset_ns()
     w.ticks(50)
     goes_on(moving, events)
     report = moving.audit()
     late = w.status.missed_ticks - missed
-    assert late >= 5
+    assert late >= 3
     after = [c for c in w.wire.commands[sent:] if on_ns <= c.sent_ns < on_ns + 0.1 * NS]
     assert len(after) <= 0.1 / DT_S + 2, f'{len(after)} commands in 0.1 s: a burst'
     faults.add(
         27,
-        'suspended for 80 ms',
+        'suspended for 50 ms',
         measured=f'{late} ticks missed and not made up for; the motion goes on',
         state=w.state,
         report=report,
@@ -53,7 +54,7 @@ def test_row_27_controller_is_late_for_a_moment(moving, faults):
 @undisturbed
 def test_row_27_controller_stalls(moving, faults):
     w = moving.witness
-    events = len(w.events)
+    events = w.mark()
     on_ns = hold_up(moving, 0.3)
     stop = w.until(lambda: w.events[events:], 'a stop')[0]
     stands_still(moving, 50)
@@ -73,7 +74,7 @@ def test_row_27_controller_stalls(moving, faults):
 @undisturbed
 def test_row_29_controller_goes_on_after_five_seconds(moving, faults):
     w = moving.witness
-    events = len(w.events)
+    events = w.mark()
     sent = len(w.wire.commands)
     on_ns = hold_up(moving, 5.0)
     end = w.until(
@@ -128,11 +129,11 @@ def test_row_28_controller_dies_in_motion(moving, faults):
 @undisturbed
 def test_row_38_signal_in_motion(moving, faults, number):
     w = moving.witness
-    events = len(w.events)
+    events = w.mark()
     at_ns = moving.signal('controller', number)
     code, ended_ns = moving.wait_for_end('controller')
+    w.until_event('FINALIZING', start=events)
     w.drain()
-    assert w.events[events].state == 'FINALIZING'
     last = w.wire.commands[-1]
     assert not last.moving, 'it left before the robot was at rest'
     assert code == 0
@@ -166,6 +167,7 @@ def test_row_39_two_signals_in_motion(moving, faults):
         'SIGINT twice within a second: a terminal and a launcher send one each, so it counts once',
         measured=f'exit code {code} after {(ended_ns - at_ns) / NS:.2f} s, last command at rest '
         f'{rest_s:.2f} s',
+        measured_s=rest_s,
         state='FINALIZING',
         report=report,
     )

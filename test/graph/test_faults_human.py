@@ -38,12 +38,11 @@ def until(w, state, events):
 def engage(moving, human):
     """Take over and put the leader where the robot is."""
     w = moving.witness
-    events = len(w.events)
+    events = w.mark()
     human.leader = [q + 0.5 for q in command(moving)[:6]] + [0.05]
     at_ns = human.press(True)
-    takeover = w.until(lambda: w.events[events:], 'the takeover')[0]
-    disturbed_if(takeover)
-    assert takeover.state == 'TAKEOVER'
+    until(w, 'TAKEOVER', events)
+    takeover = w.until_event('TAKEOVER', start=events)
     w.ticks(60)
     assert w.state == 'TAKEOVER', 'engaged although the leader lies elsewhere'
     stands_still(moving, 20)
@@ -76,7 +75,7 @@ def test_row_24_release_with_old_chunks_pending(moving, faults, human):
     w = moving.witness
     old = copy.deepcopy(w.chunks[-1])
     engage(moving, human)
-    events = len(w.events)
+    events = w.mark()
     human.press(False)
     until(w, 'HANDBACK', events)
     for k in range(10):
@@ -102,7 +101,7 @@ def test_row_25_device_is_unplugged(moving, faults, human):
     engage(moving, human)
     human.leader[0] += 1.0
     w.until(lambda: moving.speed() > 0.5, 'motion')
-    events = len(w.events)
+    events = w.mark()
     at_ns = human.unplug()
     reaction = stop_after(moving, at_ns, events=events, flags=faults.flags(25))
     faults.add(
@@ -120,7 +119,7 @@ def test_row_25_device_is_unplugged(moving, faults, human):
 def test_row_26_leader_jumps(moving, faults, human):
     w = moving.witness
     engage(moving, human)
-    events = len(w.events)
+    events = w.mark()
     for jump, ticks in ((1.0, 40), (-1.5, 60), (100.0, 40), (float('nan'), 8), (0.0, 40)):
         human.leader[0] = jump
         w.ticks(ticks)

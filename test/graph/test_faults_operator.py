@@ -13,7 +13,7 @@ from trajectory_msgs.msg import JointTrajectory
 @undisturbed
 def test_row_22_emergency_stop(moving, faults):
     w = moving.witness
-    events = len(w.events)
+    events = w.mark()
     at_ns = w.now_ns()
     w.estop.publish(Bool(data=True))
     stop = w.until_event('ESTOP', start=events)
@@ -47,7 +47,7 @@ def test_row_22_emergency_stop(moving, faults):
 @undisturbed
 def test_row_34_second_commander(moving, faults):
     w = moving.witness
-    events = len(w.events)
+    events = w.mark()
     at_ns = w.now_ns()
     other = w.node.create_publisher(JointTrajectory, 'joint_trajectory', 1)
     try:
@@ -73,7 +73,7 @@ def test_row_34_second_commander(moving, faults):
 @undisturbed
 def test_row_35_parameters_in_motion(moving, faults):
     w = moving.witness
-    events = len(w.events)
+    events = w.mark()
     answers = {
         name: w.try_parameters('controller', {name: value})
         for name, value in (

@@ -10,6 +10,7 @@ from pathlib import Path
 import shutil
 
 from harness.command import BcCommand
+from harness.reaction import goes_on, undisturbed
 from harness.wire import NS
 import pytest
 
@@ -46,7 +47,7 @@ def goes_on_within(deployment, events, missed):
 
 def test_row_40_disk_is_full_and_row_41_recorder_dies(recorded, faults, tmp_path, domain):
     w = recorded.witness
-    events, missed = len(w.events), w.status.missed_ticks
+    events, missed = w.mark(), w.status.missed_ticks
     # 40: another file takes the space that the recorder must leave free.
     free = shutil.disk_usage(tmp_path).free
     w.set_parameters('recorder', {'disk_warn_gb': 1e6, 'disk_stop_gb': (free - ROOM_BYTES) / 1e9})
@@ -58,29 +59,32 @@ def test_row_40_disk_is_full_and_row_41_recorder_dies(recorded, faults, tmp_path
         w.until(lambda: has_end(full / 'full_0.mcap'), 'the end of the bag')
     closed_s = (w.now_ns() - at_ns) / NS
     (tmp_path / 'ballast').unlink()
+    w.until(lambda: 'RECORDER_DEGRADED' in w.status.reason, 'the warning')
     w.ticks(100)
-    late = goes_on_within(recorded, events, missed)
+    late, wire = goes_on_within(recorded, events, missed), recorded.audit()
     with BagReader(full) as reader:
         assert reader.topics['/controller/status'].message_count > 50
     assert 'GB are free; recording stops at' in recorded.log('recorder')
     w.call('recorder/stop_episode', _stop_request(), _stop_type())
+    w.until(lambda: 'RECORDER' not in w.status.reason, 'the end of the warning')
     faults.add(
         40,
         'a file takes the space that the recorder must leave free',
         measured=f'bag closed and readable after {closed_s:.2f} s, {late} ticks missed',
         measured_s=closed_s,
         state='AUTO',
-        report=recorded.audit(),
+        report=wire,
     )
     # 41: kill -9 in the middle of an episode.
     w.set_parameters('recorder', {'disk_warn_gb': 0.0, 'disk_stop_gb': 0.0})
     recorded.auto_again()
     bag = episode(recorded, 'killed')
-    events, missed = len(w.events), w.status.missed_ticks
+    events, missed = w.mark(), w.status.missed_ticks
     w.ticks(300)
     at_ns = recorded.kill('recorder') + w.offset_ns
     w.ticks(100)
-    late = goes_on_within(recorded, events, missed)
+    w.until(lambda: 'RECORDER_LOST' in w.status.reason, 'the warning')
+    late, wire = goes_on_within(recorded, events, missed), recorded.audit()
     command = BcCommand(['recover', '--json', str(bag)], folder=tmp_path / 'bc', domain=domain)
     try:
         w.until(lambda: not command.attend(), 'the end of bc recover')
@@ -101,7 +105,46 @@ def test_row_40_disk_is_full_and_row_41_recorder_dies(recorded, faults, tmp_path
         measured=f'{report["messages"]} messages saved, the last {lost_s:.2f} s lost, '
         f'{late} ticks missed',
         state='AUTO',
-        report=recorded.audit(),
+        report=wire,
+    )
+
+
+@pytest.fixture
+def moving(recorded):
+    """Give what `undisturbed` may try again."""
+    return recorded
+
+
+@undisturbed
+def test_row_42_recorder_is_slow(moving, faults):
+    w = moving.witness
+    bag = episode(moving, f'slow_{len(w.events)}')
+    events = w.mark()
+    missed = w.status.missed_ticks
+    # A writer that gets a tenth of the time: bursts of writing, and nothing in between.
+    for _ in range(8):
+        moving.suspend('recorder')
+        w.ticks(45)
+        moving.resume('recorder')
+        w.ticks(5)
+    assert 'RECORDER' not in w.status.reason, w.status.reason
+    moving.suspend('recorder')
+    w.until(lambda: 'RECORDER_LOST' in w.status.reason, 'the warning')
+    moving.resume('recorder')
+    w.until(lambda: 'RECORDER_LOST' not in w.status.reason, 'the end of the warning')
+    goes_on(moving, events)
+    late, wire = w.status.missed_ticks - missed, moving.audit()
+    w.call('recorder/stop_episode', _stop_request(), _stop_type())
+    with BagReader(bag) as reader:
+        kept = reader.topics['/controller/status'].message_count
+    assert kept > 0
+    assert late == 0, f'{late} ticks missed'
+    faults.add(
+        42,
+        'the recorder is stopped for nine tenths of four seconds, then for several seconds',
+        measured=f'the motion goes on, {late} ticks missed; {kept} of 400 statuses recorded',
+        state=w.state,
+        report=wire,
     )
 
 

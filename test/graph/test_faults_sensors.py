@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from array import array
 
+from harness import robots
 from harness.reaction import (
+    DT_S,
+    disturbed_if,
     goes_on,
     last_joint_state_ns,
     newest_sample_ns,
@@ -25,13 +28,15 @@ BOTH = ['front', 'wrist']
 @undisturbed
 def test_row_01_camera_stops(moving, faults):
     w = moving.witness
-    events = len(w.events)
+    events, seen = w.mark(), len(w.statuses)
     at_ns = moving.fault(camera='stop', cameras=['front'])
     w.until_event('HELD', start=events)
     # A picture may still have been taken after the request.
     at_ns = max(at_ns, newest_sample_ns(moving, 'cameras/front'))
     reaction = stop_after(moving, at_ns, events=events, flags=faults.flags(1))
     assert 'front' in w.events[events].text
+    reasons = [status.reason for status in w.statuses[seen:]]
+    assert any('CAMERA_LATE' in each for each in reasons), 'it warned before it stopped'
     # The camera comes back, and nothing moves until an operator says so.
     moving.fault(camera='none', cameras=BOTH)
     w.until(lambda: w.observations[-1].valid, 'a valid observation')
@@ -50,7 +55,7 @@ def test_row_01_camera_stops(moving, faults):
 
 @undisturbed
 def test_row_02_camera_freezes(moving, faults):
-    events = len(moving.witness.events)
+    events = moving.witness.mark()
     at_ns = moving.fault(camera='freeze', cameras=BOTH)
     reaction = stop_after(moving, at_ns, events=events, flags=faults.flags(2))
     faults.add(
@@ -73,13 +78,17 @@ def test_row_03_camera_stamps_stand_still(moving, faults):
     w.until(lambda: pictures, 'a picture')
     w.node.destroy_subscription(listener)
     frozen = pictures[-1]
-    events = len(w.events)
+    events = w.mark()
     at_ns = moving.fault(camera='stop', cameras=['front'])
     # From here on the witness is the camera: new pixels under one stamp.
     timer = w.node.create_timer(1 / 30, lambda: _flicker_and_publish(frozen, speaker))
+    w.until_event('HELD', start=events)
+    # A picture may still have been taken after the request.
+    at_ns = max(at_ns, newest_sample_ns(moving, 'cameras/front'))
     reaction = stop_after(moving, at_ns, events=events, flags=faults.flags(3))
     w.node.destroy_timer(timer)
     w.node.destroy_publisher(speaker)
+    assert reaction.code in ('CAMERA_STAMPS', 'OBSERVATION_STALE'), w.tell()
     faults.add(
         3,
         'pictures change under one stamp that stands still',
@@ -99,7 +108,7 @@ def _flicker_and_publish(picture, speaker):
 @undisturbed
 def test_row_05_joint_states_stop(moving, faults):
     w = moving.witness
-    events = len(w.events)
+    events = w.mark()
     at_ns = moving.fault(joints='stop')
     w.until_event('HELD', start=events)
     at_ns = max(at_ns, last_joint_state_ns(moving))
@@ -121,7 +130,7 @@ def test_row_05_joint_states_stop(moving, faults):
 
 @undisturbed
 def test_row_06_joint_states_freeze(moving, faults):
-    events = len(moving.witness.events)
+    events = moving.witness.mark()
     at_ns = moving.fault(joints='freeze')
     flags = faults.flags(6)
     reaction = stop_after(moving, at_ns, events=events, flags=flags, then=('FAULT',))
@@ -140,7 +149,7 @@ def test_row_06_joint_states_freeze(moving, faults):
 @undisturbed
 def test_row_07_old_joint_states_are_dropped(moving, faults, copies):
     w = moving.witness
-    events = len(w.events)
+    events = w.mark()
     old = w.joint_states[0][1]
     old.position = [value + 0.4 for value in old.position]
     worst = max(status.tracking_error for status in w.statuses[-50:])
@@ -162,10 +171,13 @@ def test_row_07_old_joint_states_are_dropped(moving, faults, copies):
 @undisturbed
 def test_row_08_joint_order_changes(moving, faults):
     w = moving.witness
-    events = len(w.events)
+    events = w.mark()
     moving.fault_without_waiting(joints='stop')
-    at_ns = moving.drive_joint_states(lambda names: names[::-1], ticks=60)
-    goes_on(moving, events)
+    moving.drive_joint_states(lambda names: names[::-1], ticks=60)
+    for event in w.events[events:]:
+        disturbed_if(event)
+    assert w.transitions(events) == [], w.tell()
+    # At once: nobody else says where the joints are.
     reaction_to = len(w.events)
     at_ns = moving.drive_joint_states(lambda names: names[:-1], ticks=20)
     reaction = stop_after(moving, at_ns, events=reaction_to, flags=faults.flags(8))
@@ -182,9 +194,9 @@ def test_row_08_joint_order_changes(moving, faults):
 
 
 @undisturbed
-def test_row_30_driver_hangs_and_comes_back_elsewhere(moving, faults):
+def test_row_30_driver_hangs_and_goes_on(moving, faults):
     w = moving.witness
-    events = len(w.events)
+    events = w.mark()
     at_ns = max(moving.suspend('sim_robot'), last_joint_state_ns(moving))
     reaction = stop_after(moving, at_ns, events=events, flags=faults.flags(30))
     moving.resume('sim_robot')
@@ -203,22 +215,61 @@ def test_row_30_driver_hangs_and_comes_back_elsewhere(moving, faults):
 
 
 @undisturbed
+def test_row_30_driver_dies_and_comes_back_elsewhere(moving, faults):
+    w = moving.witness
+    events = w.mark()
+    moving.kill('sim_robot')
+    at_ns = last_joint_state_ns(moving)
+    reaction = stop_after(moving, at_ns, events=events, flags=faults.flags(30))
+    w.until_state('HELD')
+    held = dict(zip(w.wire.commands[-1].names, w.wire.commands[-1].positions[0], strict=True))
+    seen, observed = len(w.joint_states), len(w.observations)
+    moving.restart('sim_robot')
+    # The newest may be of before: the driver can be gone and the robot at rest within its period.
+    w.until(lambda: any(o.valid for o in w.observations[observed:]), 'a new valid observation')
+    # The controller may hear the new driver later than others do; nothing is held before.
+    w.until(lambda: w.wire.commands[-1].sent_ns > w.joint_states[seen][0], 'what is held there')
+    state = stands_still(moving, 50).state
+    at = [dict(zip(m.name, m.position, strict=True)) for _, m in w.joint_states[seen:]]
+    off = max(abs(at[0][name] - held[name]) for name in held)
+    assert off > 0.05, 'the driver came back where it was, so nothing was tested'
+    moved = max(abs(at[-1][name] - at[0][name]) for name in held)
+    assert moved < 0.02, f'the robot was pulled by {moved:.3f} rad although nobody resumed'
+    now = dict(zip(w.wire.commands[-1].names, w.wire.commands[-1].positions[0], strict=True))
+    jump = max(abs(at[-1][name] - now[name]) for name in held)
+    assert jump < 0.02, f'what is held is {jump:.3f} rad from the measured pose'
+    moving.auto()
+    faults.add(
+        30,
+        f'kill -9 of the driver; another one starts {off:.2f} rad away; resume',
+        measured=f'{reaction}; nothing pulls it, the resume begins where it is',
+        measured_s=reaction.detect_s,
+        code=reaction.code,
+        state=state,
+        report=moving.audit(),
+    )
+
+
+@undisturbed
 def test_row_31_blocked_drives(moving, faults):
     w = moving.witness
-    events = len(w.events)
-    moving.fault(actuation='stuck')
-    w.until_event('FAULT', start=events)
-    beyond_ns = moving.tracking_lost_ns()
+    events = w.mark()
+    at_ns = moving.fault(actuation='stuck')
+    stop = w.until_event('FAULT', start=events)
+    assert stop.code in faults.flags(31), w.tell()
+    behind_ns = moving.behind_since_ns(at_ns, robots.STALL_RAD)
     reaction = stop_after(
-        moving, beyond_ns, events=events, flags=faults.flags(31), then=('FAULT',)
+        moving, behind_ns, events=events, flags=faults.flags(31), then=('FAULT',)
     )
     moving.fault(actuation='none')
     stands_still(moving, 50)
     faults.add(
         31,
-        'all drives blocked; time counts from the tolerance on',
+        'all drives blocked, the policy plans from where they are; time counts from '
+        f'{robots.STALL_RAD:g} rad behind on',
         measured=str(reaction),
         measured_s=reaction.detect_s,
+        bound_s=robots.STALL_S + 2 * DT_S,
         code=reaction.code,
         state=w.state,
         report=moving.audit(),

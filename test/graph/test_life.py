@@ -8,13 +8,12 @@ import os
 import signal
 import time
 
-from harness.command import BcCommand
+from harness.command import BcCommand, speed, start
 from harness.reaction import clock_offset_ns, robot_rest_ns
 from harness.strays import wait_until_none
 from harness.wire import NS
 from harness.witness import Witness
 import pytest
-from std_srvs.srv import Trigger
 
 from bc_runtime.recording.reader import BagReader
 from bc_runtime.spec import RobotConfig
@@ -44,50 +43,12 @@ def test_start_align_auto_stop(live):
     assert not w.wire.commands[-1].moving
 
 
-@pytest.fixture
-def deployed(tmp_path, gentle, orbit, domain, simulator):
-    """Run `bc deploy` until its policy moves the robot."""
-    simulator()
-    command = BcCommand(
-        ['deploy', '--model', str(orbit), '--robot', str(gentle), '--record', 'none'],
-        folder=tmp_path / 'deploy',
-        domain=domain,
-    )
-    witness = Witness(RobotConfig.from_file(gentle), domain=domain, alive=command.check_alive)
-    try:
-        start(witness)
-        yield command, witness
-    finally:
-        command.close()
-        witness.close()
-
-
-def start(w):
-    """Start the policy, and again where a busy machine stopped it, until the robot moves."""
-    w.until(lambda: w.state == 'READY', 'READY')
-    deadline = time.monotonic() + 40.0
-    while time.monotonic() < deadline:
-        w.until(lambda: w.observations and w.observations[-1].valid, 'an observation')
-        w.call('controller/start', Trigger.Request())
-        w.until(lambda: w.state in ('AUTO', 'HELD', 'READY'), 'AUTO')
-        try:
-            w.until(lambda: w.state == 'AUTO' and speed(w) > 0.4, 'motion', timeout_s=5.0)
-            return
-        except AssertionError:
-            continue
-    raise AssertionError(f'the robot does not start to move; {w.tell()}')
-
-
-def speed(w):
-    return float(abs(w.wire.commands[-1].velocities[0]).max()) if w.wire.commands else 0.0
-
-
 def check_rest(w):
     """The robot has braked inside its limits, and its last command is at rest."""
     w.drain()
     report = w.wire.report()
     assert report.violations == []
-    assert not w.wire.commands[-1].moving
+    w.until(lambda: not w.wire.commands[-1].moving, 'the last command', timeout_s=3.0)
     w.until(lambda: robot_rest_ns(w), 'the robot itself to rest')
 
 
@@ -140,9 +101,25 @@ def test_killed_launcher_leaves_no_node(deployed, domain):
     assert 'Traceback' not in command.stderr
 
 
-@pytest.mark.parametrize('name', ['inference', 'controller'])
+def test_inference_that_crashes_is_started_again_and_waits_for_the_operator(deployed):
+    command, w = deployed
+    first = command.nodes()['inference']
+    os.kill(first, signal.SIGKILL)
+    w.until(lambda: command.nodes().get('inference', first) != first, 'another inference process')
+    w.until_state('HELD')
+    w.drain()
+    seen = len(w.observations)
+    w.until(lambda: len(w.observations) > seen + 15, 'new observations')
+    assert w.state == 'HELD', 'the robot may not go on by itself'
+    check_rest(w)
+    # Where a busy machine has held the robot before, the restart is told only after the resume.
+    start(w, service='controller/resume')
+    assert 'inference was ended by signal 9; started again' in command.stderr
+
+
+@pytest.mark.parametrize('name', ['observation', 'controller'])
 def test_a_node_that_dies_ends_the_deployment(deployed, domain, name):
-    """The supervisor of bc deploy restarts nothing: it brings the robot to rest and says why."""
+    """What is not started again takes the others with it: the robot rests, and it says why."""
     command, w = deployed
     os.kill(command.nodes()[name], signal.SIGKILL)
     until_ended(command, w)

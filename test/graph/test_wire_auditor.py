@@ -10,6 +10,7 @@ from harness import robots
 from harness.wire import NS, WireAuditor, WireCommand
 import numpy as np
 import pytest
+from sensor_msgs.msg import JointState
 import yaml
 
 from bc_runtime.safety import Limiter, braking_tail, limits_of
@@ -85,6 +86,69 @@ def test_ticks_in_which_the_driver_followed_the_tail_pass(robot, commands):
     assert audit(robot, [*commands[:31], early]).violations
 
 
+@pytest.mark.parametrize(('periods', 'missed'), [(2, 1), (1, 0)])
+def test_a_tail_that_ends_within_the_next_tick_has_rested_in_a_missed_one(robot, periods, missed):
+    """The place alone does not tell whether a tick was missed there; the time does."""
+    limits = limits_of([robot.joint(name) for name in robot.command.joints])
+    limiter = Limiter(limits, DT_S)
+    limiter.seed(START)
+    lost = limits[0].deceleration * DT_S
+    slow = START[0] - 0.5 * lost * DT_S
+    sent = []
+    for k, target in enumerate((slow, START[0] + 0.5)):
+        if k and missed:
+            limiter.brake()
+        step = limiter.step((target, *START[1:]))
+        tail = braking_tail(step.position, step.velocity, limits, DT_S)
+        sent.append(
+            WireCommand(
+                sequence=k + 1,
+                sent_ns=k * periods * NS // 100,
+                names=robot.command.joints,
+                times_s=np.array(tail.times_s) + DT_S,
+                positions=np.array(tail.positions),
+                velocities=np.array(tail.velocities),
+            )
+        )
+    assert sent[0].velocities[0][0] == pytest.approx(-0.5 * lost)
+    report = audit(robot, sent)
+    assert report.violations == []
+    assert report.missed == missed
+    if missed:
+        # Without the time for it, the same command turns around too fast.
+        hasty = replace(sent[1], sent_ns=NS // 100)
+        (found,) = audit(robot, [sent[0], hasty]).violations
+        assert 'needs 1.5 periods' in found
+
+
+def test_a_tick_that_is_only_late_has_not_rested(robot):
+    """The next one is on time again: no tick was missed between them, and none is made up."""
+    limits = limits_of([robot.joint(name) for name in robot.command.joints])
+    limiter = Limiter(limits, DT_S)
+    limiter.seed(START)
+    sent = []
+    for k, sent_periods in enumerate((0.0, 1.7, 2.0, 3.0)):
+        step = limiter.step((START[0] + 0.5, *START[1:]))
+        tail = braking_tail(step.position, step.velocity, limits, DT_S)
+        sent.append(
+            WireCommand(
+                sequence=k + 1,
+                sent_ns=round(sent_periods * DT_S * NS),
+                names=robot.command.joints,
+                times_s=np.array(tail.times_s) + DT_S,
+                positions=np.array(tail.positions),
+                velocities=np.array(tail.velocities),
+            )
+        )
+    assert 0.0 < sent[0].velocities[0][0] <= limits[0].deceleration * DT_S + 1e-12
+    report = audit(robot, sent)
+    assert report.violations == []
+    assert report.missed == 0
+    # Had a tick been missed, the robot would have rested, and the second command were a jump.
+    missed = [replace(c, sent_ns=c.sent_ns + NS // 100) for c in sent[1:]]
+    assert audit(robot, [sent[0], *missed]).violations
+
+
 def test_going_back_to_the_last_command_after_a_stall_is_found(robot, commands):
     late = [replace(c, sent_ns=c.sent_ns + NS // 2) for c in commands[31:]]
     assert any('driver' in each for each in audit(robot, [*commands[:31], *late]).violations)
@@ -127,3 +191,74 @@ def test_a_jump_at_rest_is_a_new_stream(robot, commands):
     report = audit(robot, [*commands, moved])
     assert report.violations == []
     assert report.streams == 2
+
+
+def test_a_driver_that_rests_on_its_tail_may_be_taken_up_elsewhere(robot, commands):
+    """A stalled controller is silent; the driver follows the tail, the next run starts at rest."""
+    moving = commands[30]
+    assert moving.moving
+    rest = commands[-1]
+    later = replace(
+        rest,
+        sequence=moving.sequence + 1,
+        sent_ns=moving.rest_ns + NS,
+        positions=np.repeat(moving.rest[None] + 0.002, len(rest.positions), axis=0),
+    )
+    report = audit(robot, [*commands[:31], later])
+    assert report.violations == []
+    assert report.streams == 2
+    # Before the tail has ended the same command is a jump.
+    soon = replace(later, sent_ns=moving.sent_ns + NS // 50)
+    assert audit(robot, [*commands[:31], soon]).violations
+
+
+@pytest.mark.parametrize(
+    ('off', 'speed', 'word'),
+    [(0.0, 0.0, ''), (0.02, 0.0, 'not there'), (0.0, 0.3, 'moving robot')],
+)
+def test_a_run_begins_elsewhere_only_where_the_robot_stands_still(
+    robot, commands, off, speed, word
+):
+    rest = commands[-1]
+    at_ns = rest.sent_ns + NS
+    moved = replace(
+        rest, sequence=rest.sequence + 1, sent_ns=at_ns, positions=rest.positions - 0.015
+    )
+    auditor = WireAuditor(robot)
+    auditor.commands = [*commands, moved]
+    place = moved.positions[0] + off
+    auditor.measured = [
+        (at_ns - k * NS // 100, place + speed * k / 100) for k in range(20, -1, -1)
+    ]
+    violations = auditor.report().violations
+    found = [word for each in violations if word and word in each]
+    assert found if word else violations == [], violations
+
+
+@pytest.mark.parametrize(('off', 'word'), [(0.0, ''), (-0.011, 'not there')])
+def test_a_driver_that_is_heard_late_stands_where_the_first_one_did(robot, commands, off, word):
+    """Those who are judged may have heard it before; where it began does not depend on that."""
+    rest = commands[-1]
+    began_ns, at_ns, heard_ns = (rest.sent_ns + k * NS for k in (1, 2, 3))
+    home = rest.positions[0] - 0.005
+    moved = replace(
+        rest,
+        sequence=rest.sequence + 1,
+        sent_ns=at_ns,
+        positions=np.repeat((home + off)[None], len(rest.positions), axis=0),
+    )
+
+    def report(*, began: bool):
+        auditor = WireAuditor(robot)
+        auditor.commands = [*commands, moved]
+        for when_ns in (commands[0].sent_ns - NS, heard_ns):
+            state = JointState(name=list(robot.command.joints), position=home.tolist())
+            auditor.measure(when_ns, state)
+        if began:
+            auditor.driver_began(began_ns)
+        return auditor.report().violations
+
+    found = report(began=True)
+    assert len(found) == bool(word) and all(word in each for each in found), found
+    (unheard,) = report(began=False)
+    assert 'not heard' in unheard

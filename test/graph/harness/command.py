@@ -12,7 +12,10 @@ import subprocess
 import sys
 import time
 
+from std_srvs.srv import Trigger
+
 from harness.strays import favour, processes_in
+from harness.witness import Witness
 
 #: Longest time that a command may take to end by itself [s].
 TIMEOUT_S = 60.0
@@ -84,6 +87,13 @@ class BcCommand:
             if '__node:=' in command
         }
 
+    def node_signal(self, name: str, number: signal.Signals) -> tuple[int, int]:
+        """Send a signal to a node; return its process id and when, monotonic clock [ns]."""
+        pid = self.nodes()[name]
+        at_ns = time.monotonic_ns()
+        os.kill(pid, number)
+        return pid, at_ns
+
     def signal(self, number: signal.Signals) -> int:
         """Send a signal; return when, on the monotonic clock [ns]."""
         at_ns = time.monotonic_ns()
@@ -103,3 +113,24 @@ class BcCommand:
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait()
+
+
+def start(w: Witness, service: str = 'controller/start') -> None:
+    """Start or resume, again where a busy machine stopped the policy, until the robot moves."""
+    w.until(lambda: w.state in ('READY', 'HELD'), 'READY')
+    deadline = time.monotonic() + 40.0
+    while time.monotonic() < deadline:
+        w.until(lambda: w.observations and w.observations[-1].valid, 'an observation')
+        w.call(service, Trigger.Request())
+        w.until(lambda: w.state in ('AUTO', 'HELD', 'READY'), 'AUTO')
+        try:
+            w.until(lambda: w.state == 'AUTO' and speed(w) > 0.4, 'motion', timeout_s=5.0)
+            return
+        except AssertionError:
+            continue
+    raise AssertionError(f'the robot does not start to move; {w.tell()}')
+
+
+def speed(w: Witness) -> float:
+    """Return the largest speed of the newest command [rad/s or m/s]."""
+    return float(abs(w.wire.commands[-1].velocities[0]).max()) if w.wire.commands else 0.0

@@ -20,6 +20,7 @@ import yaml
 from bc_msgs import srv as bc_srv
 from bc_runtime.cli.deploy import prepare
 from bc_runtime.cli.processes import ProcessGroup, command_line
+from harness.sim_clock import SimClock
 from harness.strays import favour, is_suspended, wait_until_none
 from harness.wire import WireReport
 from harness.witness import Witness
@@ -38,6 +39,8 @@ HEALTHY = {
 }
 #: On a busy machine the robot may stop because data really came late; then try again.
 ATTEMPTS = 4
+#: A new process that has heard nothing for this long will not [s].
+HEARING_S = 20.0
 
 
 class DeploymentUnderTest:
@@ -46,6 +49,8 @@ class DeploymentUnderTest:
     Args:
         folder: For logs, parameters and bags.
         parameters: Per node: parameters on top of the defaults.
+        arguments: Further launch arguments.
+        programs: Node -> Python file to run in its module's place.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class DeploymentUnderTest:
         model: Path,
         record: bool = False,
         parameters: Mapping[str, Mapping[str, Any]] | None = None,
+        arguments: Mapping[str, str] | None = None,
+        programs: Mapping[str, Path] | None = None,
     ) -> None:
         self.folder = folder
         self.domain = domain
@@ -71,15 +78,25 @@ class DeploymentUnderTest:
                 'params_file': str(file),
                 'record': 'compressed' if record else 'none',
                 'record_directory': str(self.bags),
+                **(arguments or {}),
             }
         )
-        self._commands = {'sim_robot': sim_command()} | {
+        on_sim_time = bool(arguments) and arguments.get('use_sim_time') == 'true'
+        self._commands = {'sim_robot': sim_command(on_sim_time=on_sim_time)} | {
             node.name: command_line(node) for node in self._deployment.nodes
         }
+        for name, program in (programs or {}).items():
+            python, _, _, *options = self._commands[name]
+            self._commands[name] = [python, str(program), *options]
         self._groups: dict[str, ProcessGroup] = {}
         self._expected_to_end: set[str] = set()
         self._suspended: set[str] = set()
+        #: (node, from, to) of suspensions by the test, monotonic clock; `to` is 0 while one lasts.
+        self.pauses: list[tuple[str, int, int]] = []
+        #: Whether the test has told the robot to send no joint states, or other ones.
+        self.joints_disturbed = False
         self.witness = Witness(self._deployment.robot, domain=domain, alive=self._check_alive)
+        self.clock = SimClock(self.witness.node) if on_sim_time else None
         self.joints = self._deployment.robot.command.joints
         self._audited = 0
 
@@ -115,15 +132,18 @@ class DeploymentUnderTest:
     def auto(self) -> DeploymentUnderTest:
         """Start (or resume), and wait until the policy moves the robot at speed."""
         w = self.witness
+        refusal = ''
         for _ in range(ATTEMPTS):
-            w.drain()
-            epoch, events = w.status.epoch, len(w.events)
+            events = w.mark()
+            epoch = w.status.epoch
             w.until(lambda: w.observations[-1].valid, 'a valid observation')
-            if not w.call('controller/start', trigger()).success:
-                w.ticks(60)  # the controller looks at some things twice a second
+            answer = w.call('controller/start', trigger())
+            if not answer.success:
+                refusal = answer.message
+                w.ticks(100)  # some things are looked at twice a second, clocks once
             elif self._moves(epoch, events):
                 return self
-        raise AssertionError(f'the robot does not start to move; {w.tell()}')
+        raise AssertionError(f'the robot does not start to move: {refusal}; {w.tell()}')
 
     def auto_again(self) -> None:
         """Resume where a busy machine has stopped the robot."""
@@ -140,6 +160,7 @@ class DeploymentUnderTest:
             return stopped or (w.state == 'AUTO' and self.speed() > 0.4)
 
         w.until(done, 'the robot to move')
+        w.mark()
         return w.state == 'AUTO'
 
     def speed(self) -> float:
@@ -152,17 +173,24 @@ class DeploymentUnderTest:
         w = self.witness
         for name in tuple(self._suspended):
             self.resume(name)
+        for name in ('sim_robot', *NODES):
+            if name in self._expected_to_end and not self._groups[name].pids():
+                self.restart(name)
         w.set_parameters('sim_robot', HEALTHY)
         w.estop.publish(Bool(data=False))
         w.instruction.publish(String(data='put the red cube in the tray'))
         w.ticks(5)
+        if w.state in ('FAULT', 'ESTOP', 'BRAKING'):
+            w.until_state('FAULT', 'ESTOP', 'HELD', 'ALIGN', 'READY')
         if w.state in ('FAULT', 'ESTOP'):
             w.ask('controller/reset')
         w.call('controller/stop', trigger())
         w.until_state('READY')
         w.until(lambda: w.observations and w.observations[-1].valid, 'a valid observation')
-        w.drain()
+        w.mark()
         self._audited = len(w.wire.commands)
+        self.pauses.clear()
+        self.joints_disturbed = False
 
     def reset(self) -> None:
         """Put the robot where its episodes begin."""
@@ -184,6 +212,8 @@ class DeploymentUnderTest:
             for group in self._groups.values():
                 group.stop()
         finally:
+            if self.clock is not None:
+                self.clock.close()
             self.witness.close()
         left = wait_until_none(self.domain, timeout_s=2.0)
         if left:
@@ -201,11 +231,36 @@ class DeploymentUnderTest:
 
     def restart(self, name: str) -> None:
         """Start another process in the place of one that was killed."""
-        self.witness.policy = None
+        if name == 'inference':
+            self.witness.policy = None
+        elif name == 'sim_robot':
+            self.witness.wire.driver_began(time.time_ns())
         self._launch(name, self._commands[name])
+        for _ in range(ATTEMPTS):
+            if name != 'controller' or self._hears():
+                break
+            # Seen once, after a kill -9 in the same domain: a process to which no message comes.
+            # It stays INACTIVE, says why, and moves nothing (docs/limitations.md).
+            print(f'the new {name} hears nothing; another one is started')
+            self._groups[name].stop(first=name)
+            self._launch(name, self._commands[name])
         self._expected_to_end.discard(name)
+        if name == 'sim_robot':
+            # Whoever judges where a motion begins must hear the new driver, not only the nodes.
+            w, now_ns = self.witness, time.time_ns()
+            w.until(lambda: w.joint_states and w.joint_states[-1][0] > now_ns, 'joint states')
         if name == 'inference':
             self.witness.until(lambda: self.witness.policy is not None, 'the policy')
+
+    def _hears(self) -> bool:
+        """Return whether the newest controller gets joint states: it leaves INACTIVE then."""
+        w, seen = self.witness, len(self.witness.statuses)
+        deadline = time.monotonic() + HEARING_S
+        while time.monotonic() < deadline:
+            w.spin()
+            if any(s.state not in ('', 'INACTIVE', 'FINALIZING') for s in w.statuses[seen:]):
+                return True
+        return False
 
     def wait_for_end(self, name: str) -> tuple[int, int]:
         """Wait until a node's process has ended; return its exit code and the monotonic time."""
@@ -235,21 +290,30 @@ class DeploymentUnderTest:
     def suspend(self, name: str) -> int:
         """Stop a node in its tracks."""
         self._suspended.add(name)
-        return self.signal(name, signal.SIGSTOP)
+        at_ns = self.signal(name, signal.SIGSTOP)
+        self.pauses.append((name, at_ns, 0))
+        return at_ns
 
     def resume(self, name: str) -> int:
         """Let a suspended node go on."""
         self._suspended.discard(name)
-        return self.signal(name, signal.SIGCONT)
+        at_ns = self.signal(name, signal.SIGCONT)
+        self.pauses = [
+            (one, begin, at_ns if one == name and not end else end)
+            for one, begin, end in self.pauses
+        ]
+        return at_ns
 
     def fault(self, **values: Any) -> int:
         """Give the simulated robot a fault, e.g. `camera='stop'`; return when asked for."""
         at_ns = time.monotonic_ns()
+        self.joints_disturbed |= 'joints' in values
         self.witness.set_parameters('sim_robot', _fault_parameters(values))
         return at_ns
 
     def fault_without_waiting(self, **values: Any) -> None:
         """Like `fault`, but do not wait for the answer."""
+        self.joints_disturbed |= 'joints' in values
         self.witness.send_parameters('sim_robot', _fault_parameters(values))
 
     def drive_joint_states(self, names: Callable[[list[str]], list[str]], *, ticks: int) -> int:
@@ -265,31 +329,33 @@ class DeploymentUnderTest:
         w = self.witness
         at_ns = time.monotonic_ns()
         for _ in range(ticks):
-            seen = len(w.wire.commands)
+            seen = len(w.statuses)
             command = w.wire.commands[-1]
             position = dict(zip(command.names, command.positions[0].tolist(), strict=True))
             msg = JointState(name=names(list(command.names)))
             msg.position = [position[name] for name in msg.name]
             msg.header.stamp = w.node.get_clock().now().to_msg()
             w.joint_state_publisher.publish(msg)
-            w.until(lambda seen=seen: len(w.wire.commands) > seen, 'a command')
+            w.until(lambda seen=seen: len(w.statuses) > seen, 'a control tick')
         return at_ns
 
-    def tracking_lost_ns(self) -> int:
-        """Return when the robot was first farther from its command than allowed, monotonic."""
+    def behind_since_ns(self, from_ns: int, distance: float) -> int:
+        """Return when, from a time on, the robot was first so far from its command, monotonic."""
         w = self.witness
         w.drain()
-        tolerance = self._deployment.robot.tolerances.tracking
         commands = w.wire.commands[self._audited :]
+        offset_ns = w.offset_ns
         for sent_ns, msg in w.joint_states:
+            if sent_ns - offset_ns < from_ns:
+                continue
             known = [c for c in commands if c.sent_ns <= sent_ns]
             if not known:
                 continue
             at = dict(zip(msg.name, msg.position, strict=True))
             measured = [at[name] for name in known[-1].names]
-            if abs(known[-1].positions[0] - measured).max() > tolerance:
-                return sent_ns - (time.time_ns() - time.monotonic_ns())
-        raise AssertionError(f'the robot was never {tolerance} behind')
+            if abs(known[-1].positions[0] - measured).max() > distance:
+                return sent_ns - offset_ns
+        raise AssertionError(f'the robot was never {distance} behind')
 
     def say(self, instruction: str) -> int:
         """Give the policy an instruction; some make it misbehave."""
@@ -313,12 +379,12 @@ class DeploymentUnderTest:
         return '\n'.join(file.read_text(errors='replace') for file in files)
 
 
-def sim_command() -> list[str]:
+def sim_command(*, on_sim_time: bool = False) -> list[str]:
     """Return the command that starts a healthy simulated robot."""
     command = [sys.executable, '-m', 'bc_runtime.ros.sim_node', '--ros-args']
     for name, value in HEALTHY.items():
         command += ['-p', f'{name}:={json.dumps(value)}']
-    return command
+    return [*command, '-p', 'use_sim_time:=true'] if on_sim_time else command
 
 
 def _fault_parameters(values: Mapping[str, Any]) -> dict[str, Any]:

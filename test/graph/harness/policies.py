@@ -11,7 +11,7 @@ inference that takes long.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import json
 import math
 from pathlib import Path
@@ -48,8 +48,10 @@ THINK_S = 1.1
 _SQUARE = 96
 
 
-def spec_dict(joints: Sequence[str] = JOINTS) -> dict[str, Any]:
-    """Return the JSON of the policy's spec."""
+def spec_dict(
+    joints: Sequence[str] = JOINTS, *, ranges: Mapping[str, tuple[float, float]] | None = None
+) -> dict[str, Any]:
+    """Return the JSON of the policy's spec; `ranges` are what it claims to be trained on."""
     units = ['m' if name == 'gripper' else 'rad' for name in joints]
     images = [
         {
@@ -68,6 +70,10 @@ def spec_dict(joints: Sequence[str] = JOINTS) -> dict[str, Any]:
     ]
     table = np.eye(len(INSTRUCTIONS)).tolist()
     return {
+        'training_ranges': {
+            name: {'min': low, 'max': high, 'mean': (low + high) / 2, 'std': (high - low) / 4}
+            for name, (low, high) in (ranges or {}).items()
+        },
         'schema_version': 1,
         'name': 'orbit',
         'family': 'mlp',
@@ -104,19 +110,28 @@ def spec_dict(joints: Sequence[str] = JOINTS) -> dict[str, Any]:
     }
 
 
-def orbit(path: Path, *, joints: Sequence[str] = JOINTS, with_spec: bool = True) -> Path:
+def orbit(
+    path: Path,
+    *,
+    joints: Sequence[str] = JOINTS,
+    with_spec: bool = True,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    think_s: float = THINK_S,
+) -> Path:
     """Write the policy.
 
     Args:
         path: Of the file to write.
         joints: Names in the spec, for a policy that fits another robot.
         with_spec: Whether the spec goes into the file.
+        ranges: What it claims to be trained on, e.g. `state.joint_1`.
+        think_s: How long it thinks when told to [s].
     """
-    loops = _loops_for(THINK_S)
+    loops = _loops_for(think_s)
     model = _model(loops)
     if with_spec:
         entry = model.metadata_props.add()
-        entry.key, entry.value = 'bc_policy', json.dumps(spec_dict(joints))
+        entry.key, entry.value = 'bc_policy', json.dumps(spec_dict(joints, ranges=ranges))
     onnx.save(model, str(path))
     return path
 
@@ -255,7 +270,8 @@ def _not_thinking() -> Any:
 
 def _thinking(loops: int) -> Any:
     """Return a branch that multiplies matrices for a while; its result is zero."""
-    square = numpy_helper.from_array(np.eye(_SQUARE, dtype=np.float32) * np.float32(0.5), 'square')
+    # Powers of one: a product that shrinks ends in slow numbers, then in trivial ones.
+    square = numpy_helper.from_array(np.eye(_SQUARE, dtype=np.float32), 'square')
     body = helper.make_graph(
         [
             helper.make_node('Identity', ['go_on'], ['go_on_out']),

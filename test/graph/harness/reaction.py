@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from harness.deployment import ATTEMPTS, DeploymentUnderTest
+from harness.starvation import starvation
 from harness.wire import NS
 from harness.witness import Witness, stamp_ns
 
@@ -74,20 +75,33 @@ def goes_on(deployment: DeploymentUnderTest, events: int) -> None:
 
 
 def undisturbed(test: Callable[..., None]) -> Callable[..., None]:
-    """Try a test that takes `moving` again when the machine was too busy for the robot."""
+    """Try a test that takes `moving` again when the machine was too busy for the robot.
+
+    An attempt that failed is void, neither passed nor failed, when the robot stopped for want of
+    data that nobody withheld, or when the controller missed ticks, or the driver's joint states
+    had gaps, that the test did not cause. What fails on a machine that gave the nodes their time
+    has failed.
+    """
 
     @functools.wraps(test)
-    def attempt(moving: DeploymentUnderTest, **others: Any) -> None:
-        for _ in range(ATTEMPTS - 1):
+    def attempt(*self: Any, moving: DeploymentUnderTest, **others: Any) -> None:
+        for number in range(ATTEMPTS):
+            begin_ns = time.monotonic_ns()
+            recorded = len(others['faults'].rows) if 'faults' in others else 0
             try:
-                test(moving=moving, **others)
-            except Disturbed as disturbance:
-                print(f'once more, because of {disturbance}')
+                return test(*self, moving=moving, **others)
+            except AssertionError as failure:
+                why = f'{failure}' if isinstance(failure, Disturbed) else ''
+                why = why or starvation(moving, begin_ns)
+                if not why or number == ATTEMPTS - 1:
+                    raise
+                print(f'void, once more: {why}; it failed with: {failure}')
+                if 'faults' in others:
+                    del others['faults'].rows[recorded:]
+                    others['faults'].void(test.__name__, why)
                 moving.calm()
                 moving.auto()
-            else:
-                return
-        test(moving=moving, **others)
+        return None
 
     return attempt
 
@@ -118,7 +132,8 @@ def stop_after(
     )
     disturbed_if(braking, flags)
     assert end.state in then, f'{w.transitions(events)}'
-    w.until(lambda: w.wire.commands[-1].sent_ns >= stamp_ns(end.stamp), 'the last command')
+    # Nothing more may come: what is held is not repeated to a driver that does not answer.
+    w.until(lambda: not w.wire.commands[-1].moving, 'a command at rest')
     w.drain()
     at_ns = stamp_ns(braking.stamp)
     after = [c for c in w.wire.commands if c.sent_ns >= at_ns - round(0.2 * DT_S * NS)]

@@ -10,6 +10,9 @@ from typing import Any
 
 import yaml
 
+#: Tolerances of the gentle arm: its servos trail by 0.05 rad at the policy's speed.
+STALL_RAD, STALL_S = 0.08, 0.4
+
 SHIPPED = Path(__file__).resolve().parents[3] / 'config' / 'robots' / 'sim_arm.yaml'
 
 
@@ -31,16 +34,25 @@ def gentle() -> dict[str, Any]:
         joint['acceleration'] = 1.5 if gripper else 3.0
     for camera in robot['cameras'].values():
         camera['frozen_s'] = 0.4
+        camera['max_age_s'] = 0.23
+    # The watchdogs leave time for the way of what they see through one node (or two) and a tick.
+    robot['joint_states']['max_age_s'] = 0.09
     robot['human'] |= {
         'takeover_topic': 'takeover',
         'teleop_topic': 'teleop',
         'heartbeat_s': 0.2,
+    }
+    robot['driver'] = {
+        'stopped_topic': 'robot_stopped',
+        'speed_scaling_topic': 'speed_scaling',
     }
     robot['tolerances'] = {
         'tracking': 0.25,
         'tracking_s': 0.2,
         'start': 0.6,
         'max_observation_age_s': 1.5,
+        'stall': STALL_RAD,
+        'stall_s': STALL_S,
     }
     return robot
 

@@ -58,12 +58,12 @@ def wait_until_none(domain: int, *, timeout_s: float, ignore: str = '') -> dict[
         time.sleep(0.01)  # /proc has no events
 
 
-def favour(pid: int) -> None:
+def favour(pid: int, *, niceness: int = -10) -> None:
     """Prefer a process and its session to the rest of the machine, where that is permitted.
 
     Reaction times must not depend on what else the machine does. Linux shares its cores between
     sessions first (sched_autogroup), so that the niceness of a process alone says nothing.
     """
     with contextlib.suppress(OSError):
-        Path(f'/proc/{pid}/autogroup').write_text('-20')
-        os.setpriority(os.PRIO_PROCESS, pid, -10)
+        Path(f'/proc/{pid}/autogroup').write_text(str(2 * niceness))
+        os.setpriority(os.PRIO_PROCESS, pid, niceness)

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+import platform
 from typing import Any
 
 import yaml
@@ -22,10 +24,37 @@ class FaultTable:
         rows = yaml.safe_load(MATRIX.read_text(encoding='utf-8'))['rows']
         self._matrix = {row['id']: row for row in rows}
         self.rows: list[dict[str, Any]] = []
+        self.voided: list[dict[str, str]] = []
 
     def flags(self, number: int) -> list[str]:
         """Return what the fault of a row may be called."""
         return list(self._matrix[number]['flags'])
+
+    def void(self, test: str, why: str) -> None:
+        """Note that an attempt was not judged because the machine starved the nodes."""
+        self.voided.append({'test': test, 'why': why})
+
+    def fail(self, number: int, test: str, why: str) -> None:
+        """Note a test that failed, so that the table cannot leave it out."""
+        if not any(row['id'] == number and not row['passed'] for row in self.rows):
+            self.rows.append(self._row(number, test, why, passed=False))
+
+    def _row(self, number: int, case: str, measured: str, *, passed: bool) -> dict[str, Any]:
+        required = self._matrix[number]
+        return {
+            'id': number,
+            'fault': required['fault'],
+            'case': case,
+            'required': required['require'],
+            'bound': required['bound'],
+            'bound_s': required['bound_s'],
+            'measured': measured,
+            'measured_s': None,
+            'code': '',
+            'state': '',
+            'where': required['where'],
+            'passed': passed,
+        }
 
     def add(
         self,
@@ -46,13 +75,13 @@ class FaultTable:
             case: What was done here, in words; one row may have several.
             measured: What followed, in words.
             measured_s: From the injection to the first braking (or other required) command [s].
-            bound_s: Where the row gives no number: the largest time allowed [s].
+            bound_s: Largest time allowed here [s], where the row gives no number or a larger one.
             code: The reason that the controller gave; must be one of the row's flags.
             state: Where the controller ended; must be one of the row's states.
             report: Of the wire auditor.
         """
         required = self._matrix[number]
-        bound_s = required['bound_s'] if required['bound_s'] is not None else bound_s
+        bound_s = min((b for b in (required['bound_s'], bound_s) if b is not None), default=None)
         problems = []
         if code and code not in required['flags']:
             problems.append(f'code {code}, expected one of {required["flags"]}')
@@ -60,18 +89,14 @@ class FaultTable:
             problems.append(f'state {state}, expected one of {required["states"]}')
         if bound_s is not None and measured_s is not None and measured_s > bound_s:
             problems.append(f'it took {measured_s:.3f} s, allowed are {bound_s:.3f} s')
-        row = {
-            'id': number,
-            'fault': required['fault'],
-            'case': case,
-            'required': required['require'],
-            'bound': required['bound'],
+        row = self._row(number, case, measured, passed=not problems) | {
             'bound_s': bound_s,
-            'measured': measured,
             'measured_s': None if measured_s is None else round(measured_s, 4),
+            'code': code,
             'state': state,
-            'passed': not problems,
         }
+        if problems:
+            row['measured'] += f' ({"; ".join(problems)})'
         if report is not None:
             row['wire'] = {
                 'commands': report.commands,
@@ -85,11 +110,28 @@ class FaultTable:
         assert not problems, f'row {number}, {case}: {"; ".join(problems)} ({measured})'
 
     def write(self, file: Path) -> None:
-        """Merge the rows into the file; the newest measurement of a case wins."""
+        """Merge the rows into the file; the newest measurements of a row replace the older ones.
+
+        Rows that cannot be injected into processes are in the file, too, with the reason.
+        """
         old: list[dict[str, Any]] = []
+        voided, parts = self.voided, 1
         if file.is_file():
-            old = json.loads(file.read_text(encoding='utf-8'))['rows']
-        merged = {(row['id'], row['case']): row for row in [*old, *self.rows]}
-        rows = [merged[key] for key in sorted(merged)]
+            before = json.loads(file.read_text(encoding='utf-8'))
+            old, voided = before['rows'], before['voided'] + self.voided
+            parts = before.get('parts', 1) + 1
+        new = {row['id'] for row in self.rows}
+        rows = [row for row in old if row['id'] not in new and row['where'] == 'process']
+        rows += self.rows
+        for number, required in self._matrix.items():
+            if required['where'] != 'process':
+                rows.append(self._row(number, 'not injected', required['why'], passed=True))
+        rows.sort(key=lambda row: (row['id'], row['case']))
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({'rows': rows}, indent=2) + '\n', encoding='utf-8')
+        document = {
+            'machine': f'{os.cpu_count()} CPUs, Linux {platform.release()}',
+            'parts': parts,
+            'voided': voided,
+            'rows': rows,
+        }
+        file.write_text(json.dumps(document, indent=2) + '\n', encoding='utf-8')

@@ -29,6 +29,14 @@ REST_SPEED = 1e-9
 #: Share of the allowed speed that late ticks may ask of a driver.
 LATE_RATIO = 2.0
 _ROUNDING = 1e-6
+#: Periods between two commands from which on a tick was missed: sending times vary a little.
+_MISSED = 1.5
+#: A run may begin where the robot was measured, and moved no farther than this [rad or m] ...
+_PLACE = 0.01
+#: ... in this time [ns].
+_JUST_NOW_NS = 80_000_000
+#: Without any, the first measurement in this time after it tells where it was [ns].
+_SOON_NS = 500_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +73,10 @@ class WireCommand:
     def rest_ns(self) -> int:
         """When a driver comes to rest if no other message follows, system clock."""
         return self.sent_ns + round(float(self.times_s[-1]) * NS)
+
+    def at_rest(self, now_ns: int) -> bool:
+        """Whether a driver that got no other message rests: at once, or at the tail's end."""
+        return not self.moving or now_ns >= self.rest_ns
 
 
 def command_of(msg: Any, info: dict[str, Any]) -> WireCommand:
@@ -138,10 +150,27 @@ class WireAuditor:
         self._velocity = np.array([one.velocity for one in self._limits])
         self._deceleration = np.array([one.deceleration for one in self._limits])
         self.commands: list[WireCommand] = []
+        self.measured: list[tuple[int, Floats]] = []
+        """System time and positions of the joint states; empty: not looked at."""
+        self._home: Floats | None = None
+        self._drivers_ns: list[int] = []
 
     def take(self, msg: Any, info: dict[str, Any]) -> None:
         """Keep a message; the callback of a subscription."""
         self.commands.append(command_of(msg, info))
+
+    def measure(self, at_ns: int, msg: Any) -> None:
+        """Keep a joint state, which tells where a new run may begin."""
+        at = dict(zip(msg.name, msg.position, strict=False))
+        if all(name in at for name in self._joints):
+            self.measured.append((at_ns, np.array([at[name] for name in self._joints])))
+            if self._home is None:
+                self._home = self.measured[0][1]
+
+    def driver_began(self, at_ns: int) -> None:
+        """Note that another driver was started (system time): a robot that stands where the first
+        one did. It may be heard here later than by those who are judged."""
+        self._drivers_ns.append(at_ns)
 
     def report(self, start: int = 0) -> WireReport:
         """Judge the messages from an index on."""
@@ -209,20 +238,65 @@ class WireAuditor:
             if before.moving and not lost:
                 gap_s = (c.sent_ns - before.sent_ns) / NS
                 report.longest_gap_s = max(report.longest_gap_s, gap_s)
-            if lost or (self._starts_anew(before, c) and not before.moving):
+            anew = self._is_new_run(before, c)
+            if anew and not lost:
+                self._judge_place(before, c, report)
+            if lost or anew:
                 streams.append(_Stream(c, from_rest=not lost))
             else:
-                report.missed += self._go_on(streams[-1], before, c)
+                after = commands[index + 1] if index + 1 < len(commands) else None
+                report.missed += self._go_on(streams[-1], before, c, after)
         report.streams = len(streams)
         return streams
 
-    def _starts_anew(self, before: WireCommand, c: WireCommand) -> bool:
-        """Return whether a command begins at rest elsewhere: it was taken from the measurement."""
-        step = np.abs(c.positions[0] - before.positions[0])
-        first = self._deceleration * self._dt_s**2
-        return bool((step > first + 1e-12).any())
+    def _is_new_run(self, before: WireCommand, c: WireCommand) -> bool:
+        """Return whether a command was taken from the measurement of a robot at rest.
 
-    def _go_on(self, stream: _Stream, before: WireCommand, c: WireCommand) -> int:
+        The robot rests at the end of a tail, too; what comes then must begin from rest.
+        """
+        if not before.at_rest(c.sent_ns):
+            return False
+        start = c.positions[0] - c.velocities[0] * self._dt_s
+        slow = np.abs(c.velocities[0]) <= self._deceleration * self._dt_s * (1.0 + _ROUNDING)
+        # However near: nobody moved there. Whether the robot is there, `_judge_place` says.
+        return bool(slow.all() and (np.abs(start - before.rest) > _ROUNDING).any())
+
+    def _judge_place(self, before: WireCommand, c: WireCommand, report: WireReport) -> None:
+        """Judge a run that begins elsewhere: where the robot was measured, and stood still."""
+        start = c.positions[0] - c.velocities[0] * self._dt_s
+        if not self.measured or np.abs(start - before.rest).max() <= _ROUNDING:
+            return
+        places = np.array([q for at, q in self.measured if 0 <= c.sent_ns - at <= _JUST_NOW_NS])
+        if not len(places) and self._began_unheard(c):
+            places = np.array([self._home])
+        if not len(places):
+            soon = [q for at, q in self.measured if 0 < at - c.sent_ns <= _SOON_NS]
+            places = np.array(soon[:1])
+        off = np.abs(places - start).max(axis=1).min() if len(places) else np.inf
+        if not len(places):
+            heard_s = [(at - c.sent_ns) / NS for at, _ in self.measured]
+            report.violations.append(
+                f'command {c.sequence}: begins elsewhere, and where the robot is was not heard '
+                f'here (nearest measurement {min(heard_s, key=abs):+.2f} s from it)'
+            )
+        elif off > _PLACE:
+            report.violations.append(
+                f'command {c.sequence}: begins elsewhere, and the robot is not there (off by '
+                f'{off:.3g})'
+            )
+        elif np.ptp(places, axis=0).max() > _PLACE:
+            report.violations.append(f'command {c.sequence}: begins elsewhere on a moving robot')
+
+    def _began_unheard(self, c: WireCommand) -> bool:
+        """Return whether a driver began before a command and was not heard here until then."""
+        began_ns = max((at for at in self._drivers_ns if at < c.sent_ns), default=None)
+        if began_ns is None or self._home is None:
+            return False
+        return not any(began_ns < at <= c.sent_ns for at, _ in self.measured)
+
+    def _go_on(
+        self, stream: _Stream, before: WireCommand, c: WireCommand, after: WireCommand | None
+    ) -> int:
         """Append a command, after the part of the last tail that was followed in missed ticks.
 
         Returns:
@@ -230,15 +304,24 @@ class WireAuditor:
         """
         q, v = before.positions[0], before.velocities[0]
         start = c.positions[0] - c.velocities[0] * self._dt_s
-        most = round((c.sent_ns - before.sent_ns) / NS / self._dt_s) + 1
+        periods = (c.sent_ns - before.sent_ns) / NS / self._dt_s
+        # After a tick that was only late the next one is on time; after a missed one it is not.
+        until_after = (
+            (after.sent_ns - before.sent_ns) / NS / self._dt_s if after else periods + 1.0
+        )
         tail: list[tuple[Floats, Floats]] = []
-        for missed in range(most + 1):
-            if np.abs(q - start).max() < _ROUNDING:
+        for missed in range(round(periods) + 2):
+            step = np.sign(v) * np.maximum(np.abs(v) - self._deceleration * self._dt_s, 0.0)
+            # Where the tail ends here, the place alone does not tell whether a tick was missed at
+            # rest: it was if there was time for it.
+            late = periods < missed + _MISSED or until_after < missed + 1.0 + _MISSED
+            rested = not step.any() and v.any() and not late
+            if np.abs(q - start).max() < _ROUNDING and not rested:
                 for position, velocity in tail:
                     stream.add(c.sequence, position, velocity)
                 stream.add(c.sequence, c.positions[0], c.velocities[0])
                 return missed
-            v = np.sign(v) * np.maximum(np.abs(v) - self._deceleration * self._dt_s, 0.0)
+            v = step
             q = q + v * self._dt_s
             tail.append((q, v))
         stream.add(c.sequence, c.positions[0], c.velocities[0])
@@ -281,9 +364,7 @@ class WireAuditor:
         two steps in one period; more than that no gap may cause.
         """
         for before, c in pairwise(commands):
-            if c.sequence != before.sequence + 1 or (
-                not before.moving and self._starts_anew(before, c)
-            ):
+            if c.sequence != before.sequence + 1 or self._is_new_run(before, c):
                 continue
             present = self._followed(before, (c.sent_ns - before.sent_ns) / NS)
             speed = np.abs(c.positions[0] - present) / c.times_s[0]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import math
 import time
 from typing import Any
 
@@ -28,9 +29,13 @@ from bc_runtime.spec import RobotConfig
 from harness.wire import NS, WireAuditor
 
 #: Longest time for anything to happen on a busy machine [s].
-PATIENCE_S = 60.0
+PATIENCE_S = 40.0
+#: After so long without an answer a service is asked again [s].
+ANSWER_S = 5.0
 #: After so many looks without a message nothing is waiting.
 IDLE_SPINS = 8
+#: After so many ticks in one state an event that has not come was lost.
+_SETTLED_TICKS = 50
 
 #: Deep enough that nothing is lost while the test waits for a process.
 _DEEP = QoSProfile(
@@ -39,6 +44,12 @@ _DEEP = QoSProfile(
 _DEEP_SENSOR = QoSProfile(
     depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT, durability=DurabilityPolicy.VOLATILE
 )
+
+
+def _request(values: dict[str, Any]) -> Any:
+    return SetParameters.Request(
+        parameters=[Parameter(k, value=v).to_parameter_msg() for k, v in values.items()]
+    )
 
 
 def stamp_ns(time_msg: Any) -> int:
@@ -106,7 +117,9 @@ class Witness:
         self.wire.take(msg, info)
 
     def _on_joint_state(self, msg: Any, info: Any) -> None:
-        self.joint_states.append((int(info['source_timestamp']), msg))
+        at_ns = int(info['source_timestamp'])
+        self.joint_states.append((at_ns, msg))
+        self.wire.measure(at_ns, msg)
 
     def _on_policy(self, msg: Any) -> None:
         self.policy = msg
@@ -144,9 +157,30 @@ class Witness:
         return result
 
     def until_state(self, *states: str, timeout_s: float = PATIENCE_S) -> str:
-        """Wait until the controller is in one of the states."""
-        self.until(lambda: self.state in states, ' or '.join(states), timeout_s=timeout_s)
+        """Wait until the controller is in one of the states, and the events say so too."""
+        self.until(
+            lambda: self.state in states and self._settled(),
+            ' or '.join(states),
+            timeout_s=timeout_s,
+        )
         return self.state
+
+    def _settled(self) -> bool:
+        """Whether the events that led to the present state have come.
+
+        Status and events are two topics: either may be the first to tell of a transition. The
+        exception is a witness that missed an event while it was being connected.
+        """
+        if not self.events or self.events[-1].state == self.state:
+            return True
+        newest = self.statuses[-_SETTLED_TICKS:]
+        return len(newest) == _SETTLED_TICKS and all(s.state == self.state for s in newest)
+
+    def mark(self) -> int:
+        """Return the number of events that led to the present state: what comes is later."""
+        self.drain()
+        self.until(self._settled, 'the events of the present state')
+        return len(self.events)
 
     def until_event(self, state: str, *, start: int, timeout_s: float = PATIENCE_S) -> Any:
         """Wait for a transition into a state, from an index of `events` on; return it."""
@@ -191,10 +225,21 @@ class Witness:
     # Services ---------------------------------------------------------------------------------
 
     def call(self, name: str, request: Any, kind: Any = Trigger) -> Any:
-        """Call a service and return its response."""
-        future = self.send(name, request, kind)
-        self.until(future.done, f'the answer of {name}')
-        return future.result()
+        """Call a service and return its response.
+
+        A request may go to a process that was killed and is still known: it is asked again.
+        """
+        futures: list[Any] = []
+        asked = -math.inf
+
+        def answer() -> Any:
+            nonlocal asked
+            if time.monotonic() - asked > ANSWER_S:
+                asked = time.monotonic()
+                futures.append(self.send(name, request, kind))
+            return next((one for one in futures if one.done()), None)
+
+        return self.until(answer, f'the answer of {name}').result()
 
     def send(self, name: str, request: Any, kind: Any = Trigger) -> Any:
         """Call a service and return the future of its response."""
@@ -228,19 +273,12 @@ class Witness:
 
     def try_parameters(self, node: str, values: dict[str, Any]) -> str:
         """Set parameters of a node; return why it refuses, empty if it does not."""
-        response = self._sent(self.send_parameters(node, values), node)
+        response = self.call(f'{node}/set_parameters', _request(values), SetParameters)
         return '; '.join(each.reason for each in response.results if not each.successful)
 
     def send_parameters(self, node: str, values: dict[str, Any]) -> Any:
         """Send parameters to a node and return the future of its response."""
-        request = SetParameters.Request(
-            parameters=[Parameter(k, value=v).to_parameter_msg() for k, v in values.items()]
-        )
-        return self.send(f'{node}/set_parameters', request, SetParameters)
-
-    def _sent(self, future: Any, node: str) -> Any:
-        self.until(future.done, f'the answer of {node}')
-        return future.result()
+        return self.send(f'{node}/set_parameters', _request(values), SetParameters)
 
     def start_episode(self, episode_id: str) -> Any:
         """Ask the recorder to begin."""

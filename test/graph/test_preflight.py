@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 The bc_runtime authors
+# SPDX-License-Identifier: Apache-2.0
+"""The preflight of a running deployment: what it finds, and that it moves nothing."""
+
+from __future__ import annotations
+
+from harness.command import BcCommand
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Bool
+from trajectory_msgs.msg import JointTrajectory
+
+from bc_msgs import srv as bc_srv
+
+
+def ask(w):
+    return w.call('controller/preflight', bc_srv.Preflight.Request(), bc_srv.Preflight)
+
+
+def text_of(items, name):
+    found = [item for item in items if item.startswith(f'{name}: ')]
+    assert found, f'{name} is not among {items}'
+    return found[0]
+
+
+def test_a_healthy_robot_is_ready_and_does_not_move(deploy, tmp_path):
+    deployment = deploy()
+    w = deployment.witness
+    for _ in range(4):  # on a busy machine a stream may really be slow
+        commands = len(w.wire.commands)
+        answer = ask(w)
+        assert len(w.wire.commands) == commands, 'something moved'
+        if answer.ready:
+            break
+    assert answer.ready, answer.failed
+    passed = list(answer.passed)
+    assert '640x480 rgb8' in text_of(passed, 'cameras/front')
+    assert 'CPUExecutionProvider' in text_of(passed, 'provider')
+    assert 'ms after its observation' in text_of(passed, 'inference')
+    assert 'from the pose' in text_of(passed, 'first action')
+    assert 'all 7' in text_of(passed, 'joints')
+    assert w.state == 'READY'
+
+    command = BcCommand(
+        ['check', '--graph', 'yes', '--robot', 'sim_arm'], folder=tmp_path / 'bc',
+        domain=deployment.domain,
+    )  # fmt: skip
+    w.until(lambda: not command.running, 'bc check')
+    assert command.wait() in (0, 1), command.stderr
+    assert 'preflight of the running deployment' in command.stdout
+    assert 'cameras/front' in command.stdout
+
+    # Then everything goes wrong at once.
+    deployment.fault(camera='stop')
+    other = w.node.create_publisher(JointTrajectory, 'joint_trajectory', 1)
+    deaf = w.node.create_publisher(
+        Bool, 'estop', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    )
+    w.ticks(80)
+    answer = ask(w)
+    assert not answer.ready
+    failed = list(answer.failed)
+    assert 'witness also publishes' in text_of(failed, 'commander')
+    assert 'estop: witness' in text_of(failed, 'QoS')
+    assert 'needed 21.0 Hz' in text_of(failed, 'cameras/front')
+    assert 'DUPLICATE_COMMANDER' in ' '.join(failed)
+    w.node.destroy_publisher(other)
+    w.node.destroy_publisher(deaf)
+    deployment.fault(camera='none')
+    w.until(lambda: w.observations[-1].valid, 'pictures again')
+    deployment.auto()
+    assert 'state: AUTO' in text_of(ask(w).failed, 'state')
