@@ -10,7 +10,10 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help env build demo test faults test-train lint format bench train shell clean distclean
+MODELS := mlp diffusion flow gmm rt1 steering
+
+SOAK ?= 10min
+.PHONY: help env build demo test faults soak test-train test-lerobot lint format bench train models shell clean distclean
 
 ARGS ?=
 PYTHON ?= python3
@@ -33,14 +36,26 @@ test: ## Run all tests, with lint and type checks
 	@scripts/build runtime demo dev
 	@BC_REQUIRE_ROS=1 scripts/run python -m pytest -m 'not faults' $(ARGS)
 
-faults: ## Inject every fault of the matrix into running nodes; a quiet machine is needed
+faults: ## Inject every fault of the matrix into running nodes; writes docs/reference/faults.md
 	@scripts/build runtime demo dev
-	@BC_REQUIRE_ROS=1 scripts/run python -m pytest test/graph $(ARGS)
+	@$(if $(strip $(ARGS)),,rm -f out/faults.json)
+	@BC_REQUIRE_ROS=1 scripts/run python -m pytest test/graph $(ARGS); status=$$?; \
+	  scripts/run python scripts/fault_table.py || exit 1; exit $$status
+
+soak: ## Inject random faults for SOAK=10min while a policy runs; writes out/soak.json
+	@scripts/build runtime demo dev
+	@scripts/run python test/graph/soak.py --duration $(SOAK) $(ARGS)
 
 test-train: ## Run the tests of training and export, which need torch
 	@scripts/build runtime demo
 	@$(PYTHON) scripts/bootstrap.py --venv .venv-train runtime demo train dev
 	@BC_VENV="$(CURDIR)/.venv-train" scripts/run python -m pytest test/training test/export $(ARGS)
+
+test-lerobot: ## Run the tests of exporting LeRobot checkpoints, which need LeRobot
+	@scripts/build runtime demo
+	@$(PYTHON) scripts/bootstrap.py --venv .venv-lerobot runtime lerobot dev
+	@.venv-lerobot/bin/python -m pip install -q --disable-pip-version-check --no-deps -r requirements/lerobot-alone.txt
+	@BC_VENV="$(CURDIR)/.venv-lerobot" scripts/run python -m pytest test/export $(ARGS)
 
 lint: ## Check style, types, spelling and the rules of imports
 	@scripts/build runtime demo dev
@@ -60,6 +75,16 @@ train: ## Train the shipped policy again (torch, in an environment of its own)
 	@$(PYTHON) scripts/bootstrap.py --venv .venv-train runtime demo train
 	@BC_VENV="$(CURDIR)/.venv-train" scripts/run bc train $(ARGS)
 
+models: ## Train and export every model in models/ again, seeded; hours on one core
+	@scripts/build runtime demo
+	@$(PYTHON) scripts/bootstrap.py --venv .venv-train runtime demo train
+	@BC_VENV="$(CURDIR)/.venv-train" scripts/run bc train sim_arm_act --out models/sim_arm_act.onnx $(ARGS)
+	@for family in $(MODELS); do \
+	  case $$family in steering) robot=lane_car;; *) robot=sim_arm;; esac; \
+	  BC_VENV="$(CURDIR)/.venv-train" scripts/run bc train --family $$family \
+	    --out models/$${robot}_$$family.onnx $(ARGS) || exit 1; \
+	done
+
 shell: ## Open a shell in which `bc`, `ros2` packages and the tests are found
 	@scripts/build runtime demo dev
 	@scripts/run
@@ -69,4 +94,4 @@ clean: ## Remove what was built and recorded; the environments stay
 	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the environments too
-	@rm -rf .venv .venv-train
+	@rm -rf .venv .venv-train .venv-lerobot

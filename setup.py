@@ -41,9 +41,11 @@ setup(
     extras_require={
         'cpu': ['mcap', 'onnxruntime', 'opencv-python-headless', 'rosbags'],
         'gpu': ['mcap', 'onnxruntime-gpu', 'opencv-python-headless', 'rosbags'],
+        'remote': ['msgpack', 'websockets'],
+        'torch': ['torch'],
         'demo': ['mujoco', 'pillow'],
         'train': ['mujoco', 'onnx', 'torch'],
-        'export': ['onnx', 'torch'],
+        'export': ['onnx', 'onnxscript', 'torch'],
         # colcon test runs pytest only for a package that has this extra.
         'test': ['hypothesis', 'pytest'],
     },
@@ -62,6 +64,7 @@ setup(
             'controller = bc_runtime.ros.controller_node:main',
             'recorder = bc_runtime.ros.recorder_node:main',
             'sim_robot = bc_runtime.ros.sim_node:main',
+            'sim_car = bc_runtime.ros.car_node:main',
         ],
     },
 )

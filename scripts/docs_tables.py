@@ -29,6 +29,7 @@ NODES = ('controller', 'observation', 'inference', 'recorder', 'sim_robot')
 _PARAMETER_FILES = {
     **{name: f'{name}_node.py' for name in NODES},
     'controller': 'controller_parameters.py',
+    'inference': 'inference_parameters.py',
     'sim_robot': 'sim_parameters.py',
 }
 

@@ -18,7 +18,12 @@ import os
 from pathlib import Path
 import tempfile
 
+from hypothesis import settings
 import pytest
+
+# No test asserts on wall time, and a busy machine is no counterexample.
+settings.register_profile('no-deadline', deadline=None)
+settings.load_profile('no-deadline')
 
 ROOT = Path(__file__).resolve().parents[1]
 # Above 101 the ports of a domain lie where Linux takes ephemeral ports from.
@@ -110,3 +115,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get('BC_REQUIRE_ROS') == '1':
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where nobody watches, say at once why a test failed: a run may not reach its summary."""
+    worker = hasattr(config, 'workerinput')  # pytest-xdist: what a worker says is not shown
+    if os.environ.get('CI') and not worker:
+        config.pluginmanager.register(_SayAtOnce(config), 'say-at-once')
+
+
+class _SayAtOnce:
+    """One line per failure or retry, as soon as it is known."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.outcome not in ('failed', 'rerun'):
+            return
+        crash = getattr(report.longrepr, 'reprcrash', None)
+        why = crash.message if crash is not None else str(report.longrepr)
+        terminal = self._config.pluginmanager.get_plugin('terminalreporter')
+        line = f'{report.nodeid} {report.when} {report.outcome}: {why[:600]}'
+        terminal.write_line(f'\n{line.replace(chr(10), " | ")}')

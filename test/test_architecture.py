@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'spec': set(),
     **{station: {'spec'} for station in STATIONS},
     'resources': {'spec'},
+    'heartbeat': set(),
     'binding': {'spec', 'observation'},
     'deployment': {'spec', 'resources', 'binding'},
     'control': LOOP - {'pipeline', 'inference_loop'},

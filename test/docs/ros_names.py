@@ -18,7 +18,10 @@ SOURCES = {
     'controller_node.py': 'controller',
     'controller_report.py': 'controller',
     'command_output.py': 'controller',
+    'human_input.py': 'controller',
+    'preflight.py': 'controller',
     'run_policy.py': 'controller',
+    'recorder_watch.py': 'controller',
     'recorder_node.py': 'recorder',
     'diagnostics.py': '*',
 }

@@ -16,6 +16,9 @@ import yaml
 
 from bc_runtime.cli.main import VERBS, make_parser
 from bc_runtime.deployment import ARGUMENTS
+from bc_runtime.export.compose import read_normalization
+from bc_runtime.export.lerobot.declaration import read_declaration
+from bc_runtime.policy.remote.contract import read_remote_file
 from bc_runtime.spec import PolicySpec, RobotConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,14 +119,32 @@ def test_yaml_is_a_robot_a_policy_or_parameters(
     value = yaml.safe_load(text)
     if all(isinstance(v, dict) and 'ros__parameters' in v for v in value.values()):
         check_parameters(value, tables)
+    elif value.get('backend') == 'remote':
+        (tmp_path / 'pi.remote.yaml').write_text(text, encoding='utf-8')
+        read_remote_file(tmp_path / 'pi.remote.yaml')
+    elif isinstance(value.get('inputs'), dict) and 'control_hz' not in value:
+        for kind, content in (('spec', policy_example(page)), ('norms', text)):
+            (tmp_path / f'{kind}.yaml').write_text(content, encoding='utf-8')
+        spec = PolicySpec.from_yaml_file(tmp_path / 'spec.yaml')
+        assert read_normalization(tmp_path / 'norms.yaml', spec).inputs
+    elif isinstance(value.get('inputs'), dict):
+        (tmp_path / 'declaration.yaml').write_text(text, encoding='utf-8')
+        read_declaration(tmp_path / 'declaration.yaml')
     elif 'inputs' in value:
         (tmp_path / 'spec.yaml').write_text(text, encoding='utf-8')
         PolicySpec.from_yaml_file(tmp_path / 'spec.yaml')
+    elif set(value) == {'sampling'}:  # a part of a policy, read by test/spec
+        assert page.name == 'policy_file.md'
     elif 'schema_version' in value:
         RobotConfig.from_yaml(text)
     else:  # a part of a robot
         assert set(value) <= ROBOT_KEYS, f'{name(page)}: what is this YAML? {sorted(value)}'
         RobotConfig.from_yaml(yaml.safe_dump(yaml.safe_load(tutorial_block('joints:')) | value))
+
+
+def policy_example(page: Path) -> str:
+    """Return the policy spec that a page shows."""
+    return next(text for kind, text in blocks(page) if kind == 'yaml' and 'control_hz' in text)
 
 
 def test_the_shipped_parameters_exist(tables: object) -> None:

@@ -85,7 +85,7 @@ class CirclePolicy:
         self.calls += 1
         if self.broken:
             raise NonFiniteOutput('NaN')
-        t = self.clock() / S + np.arange(12) / HZ
+        t = self.clock() / S + np.arange(self.spec.chunk_size) / HZ
         return Inference(
             values=circle(t).astype(np.float32), inference_ns=1000, seed=0, index=self.calls
         )
@@ -97,9 +97,9 @@ class CirclePolicy:
 class World:
     """A robot that follows at once."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, *, spec: PolicySpec | None = None, **options: object) -> None:
         self.t = 0
-        self.policy = CirclePolicy(clock=self.observed)
+        self.policy = CirclePolicy(clock=self.observed, spec=spec or make_spec())
         self.pipeline = Pipeline(self.policy, ROBOT, PipelineOptions(**options))
         self.position = [0.0, 0.0]
         self.results: list[TickResult] = []
@@ -172,6 +172,20 @@ def test_inference_every_n_action_steps_asks_as_often_as_it_must():
     before = world.policy.calls
     world.run(6 * 6 / HZ)
     assert 5 <= world.policy.calls - before <= 8
+
+
+def test_a_chunk_shorter_than_the_wanted_steps_is_renewed_before_it_ends():
+    """Regressions pinned: `bc demo` with a one-step policy starved and stood still."""
+    world = World(
+        spec=make_spec(chunk_size=3),
+        trigger=TriggerOptions(mode='every_n_action_steps', n_action_steps=6),
+        control=ControlOptions(
+            strategy='receding_horizon', strategy_options={'n_action_steps': 6}
+        ),
+    ).started()
+    begin = len(world.results)
+    world.run(2.0)
+    assert all(result.setpoint is not None for result in world.results[begin:])
 
 
 def test_a_start_without_observation_is_an_error_with_the_reason():
