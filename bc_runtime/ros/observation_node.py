@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -158,20 +159,27 @@ class ObservationNode(DeploymentNode):
         self._sensors.clear()
         for request in assembler.streams.values():
             if request.kind is StreamKind.JOINT_STATES:
-                self._listen(request, self._on_joint_state)
+                profile = _profile(self._robot.joint_states)
+                self._listen(request, self._on_joint_state, profile)
             elif request.kind is StreamKind.CAMERA:
                 # Undecoded bytes: most pictures are never looked at.
                 self._listen(request, partial(self._on_image, request.key), raw=True)
             elif request.kind is StreamKind.VECTOR:
                 paths = [FieldPath(path) for path in request.fields.values()]
-                self._listen(request, partial(self._on_vector, request.key, paths))
+                callback = partial(self._on_vector, request.key, paths)
+                self._listen(request, callback, _profile(self._robot.streams[request.key]))
 
     def _listen(
-        self, request: StreamRequest, callback: Callable[[Any], None], *, raw: bool = False
+        self,
+        request: StreamRequest,
+        callback: Callable[[Any], None],
+        profile: QoSProfile = qos.SENSOR,
+        *,
+        raw: bool = False,
     ) -> None:
         self._sensors.append(
             self.create_subscription(
-                message_class(request.type), request.topic, callback, qos.SENSOR, raw=raw
+                message_class(request.type), request.topic, callback, profile, raw=raw
             )
         )
 
@@ -343,6 +351,11 @@ class ObservationNode(DeploymentNode):
 
 def _what(observation: Observation) -> frozenset[tuple[ReasonCode, str]]:
     return frozenset((reason.code, reason.stream) for reason in observation.reasons)
+
+
+def _profile(config: StreamConfig) -> QoSProfile:
+    """Keep what waits, unless samples that waited would all be stamped with the same time."""
+    return qos.STREAM if config.clock == 'header' else qos.SENSOR
 
 
 def main() -> int:

@@ -14,6 +14,15 @@ SENSOR = QoSProfile(
     depth=5,
 )
 
+#: Small samples of a stream that is observed: the ones between two pictures matter too, and wait
+#: here while the node is held up. What has become old meanwhile is judged by its stamp.
+STREAM = QoSProfile(
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+    history=HistoryPolicy.KEEP_LAST,
+    depth=100,
+)
+
 #: Commands to the robot: reliable, and never an old one after a new one.
 COMMAND = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
