@@ -202,15 +202,6 @@ def interface_table() -> str:
     return table(('interface', 'what it is'), rows)
 
 
-def raised_flags() -> set[str]:
-    """Return the flags that some code besides the table itself uses."""
-    found: set[str] = set()
-    for file in (ROOT / 'bc_runtime').rglob('*.py'):
-        if file.name != 'flags.py':
-            found |= set(re.findall(r'\bFlag\.([A-Z_]+)\b', file.read_text(encoding='utf-8')))
-    return found
-
-
 def flag_table() -> str:
     """Return the supervisor's table of flags."""
     from bc_runtime.safety import states
@@ -222,7 +213,6 @@ def flag_table() -> str:
         states.MOVING_STATES: 'moving',
         states.POLICY_STATES: 'policy',
     }
-    raised = raised_flags()
     rows = []
     for flag, rule in DEFAULT_RULES.items():
         where = sets.get(rule.states) or ', '.join(s for s in states.State if s in rule.states)
@@ -240,11 +230,10 @@ def flag_table() -> str:
                 ' '.join(part for part in (f'{rule.severity.name},', then) if part).rstrip(','),
                 where,
                 rule.clear.value,
-                'yes' if flag.name in raised else 'not yet',
                 rule.text,
             )
         )
-    return table(('flag', 'reaction', 'counts in', 'ended by', 'raised', 'meaning'), rows)
+    return table(('flag', 'reaction', 'counts in', 'ended by', 'meaning'), rows)
 
 
 def tables() -> dict[str, Callable[[], str]]:

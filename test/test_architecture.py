@@ -256,3 +256,18 @@ def test_relative_imports_are_resolved() -> None:
     file = PACKAGE / 'safety' / 'limiter.py'
     node = ast.parse('from ..execution import timeline').body[0]
     assert modules_of(node, file) == ['bc_runtime.execution']
+
+
+def test_every_flag_is_raised_by_the_running_stack() -> None:
+    from bc_runtime.safety.flags import Flag
+
+    used = {
+        node.attr
+        for file in PACKAGE.rglob('*.py')
+        if file != PACKAGE / 'safety/flags.py'
+        for node in ast.walk(ast.parse(file.read_text(encoding='utf-8')))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == 'Flag'
+    }
+    assert sorted({flag.name for flag in Flag} - used) == []

@@ -54,7 +54,6 @@ class Flag(StrEnum):
     CAMERA_FROZEN = 'CAMERA_FROZEN'
     CAMERA_STAMPS = 'CAMERA_STAMPS'
     CAMERA_DARK = 'CAMERA_DARK'
-    OPTIONAL_STREAM_STALE = 'OPTIONAL_STREAM_STALE'
     OBSERVATION_STALE = 'OBSERVATION_STALE'
     OUT_OF_DISTRIBUTION = 'OUT_OF_DISTRIBUTION'
     # policy
@@ -62,12 +61,9 @@ class Flag(StrEnum):
     CHUNK_REJECTED = 'CHUNK_REJECTED'
     CHUNKS_REJECTED = 'CHUNKS_REJECTED'
     CHUNKS_MALFORMED = 'CHUNKS_MALFORMED'
-    POLICY_DISAGREES = 'POLICY_DISAGREES'
-    INFERENCE_SLOW = 'INFERENCE_SLOW'
     INFERENCE_DOWN = 'INFERENCE_DOWN'
     INFERENCE_RESTARTS = 'INFERENCE_RESTARTS'
     POLICY_FAILED = 'POLICY_FAILED'
-    MODEL_INVALID = 'MODEL_INVALID'
     POLICY_ROLLED_BACK = 'POLICY_ROLLED_BACK'
     ALIGN_TOO_FAR = 'ALIGN_TOO_FAR'
     # human
@@ -244,7 +240,6 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
             'then resume'
         ),
         Flag.CAMERA_DARK: _slow('a camera image is black or saturated', escalate_s=1.0),
-        Flag.OPTIONAL_STREAM_STALE: _slow('an optional stream has stopped', escalate_s=None),
         Flag.OBSERVATION_STALE: _policy_hold(
             'no fresh observation: check the sensors, then resume'
         ),
@@ -267,8 +262,6 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
             'several action chunks in a row do not fit the policy spec: wrong model or wrong spec',
             policy=True,
         ),
-        Flag.POLICY_DISAGREES: _slow('successive chunks contradict each other', escalate_s=None),
-        Flag.INFERENCE_SLOW: _slow('inference takes longer than the plan lasts', escalate_s=None),
         Flag.INFERENCE_DOWN: _policy_hold(
             'the inference process was started again: see why the one before ended, then resume'
         ),
@@ -278,9 +271,6 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
         Flag.POLICY_FAILED: _lasting_fault(
             'the policy raises, also after its session was made anew: see the log of inference, '
             'then reset'
-        ),
-        Flag.MODEL_INVALID: _fault(
-            'the model failed its self-test or its file changed', policy=True
         ),
         Flag.POLICY_ROLLED_BACK: _warn(
             'the first chunks of a new policy were rejected; the one before goes on'

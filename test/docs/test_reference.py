@@ -75,8 +75,8 @@ def test_every_topic_is_documented_as_it_is(topics) -> None:
     # Topics whose name or type the node computes: from the robot YAML.
     computed = {
         ('observation', 'to', 'cameras.<name>.topic', 'sensor_msgs/msg/Image', 'sensor'),
-        ('observation', 'to', 'streams.<name>.topic', '', 'sensor'),
-        ('observation', 'to', 'joint_states.topic', 'sensor_msgs/msg/JointState', 'sensor'),
+        ('observation', 'to', 'streams.<name>.topic', '', 'stream'),
+        ('observation', 'to', 'joint_states.topic', 'sensor_msgs/msg/JointState', 'stream'),
         ('controller', 'from', 'command.topic', '', 'command'),
     }
     assert len(expected) > 20

@@ -11,6 +11,8 @@ from supervisor_desk import Desk
 from bc_runtime.safety import DEFAULT_RULES, Event, Flag, Severity, Source, State
 from bc_runtime.safety.states import MOVING_STATES
 
+SEVERITIES = sorted({rule.severity for rule in DEFAULT_RULES.values()})
+
 
 def random_run(seed: int, ticks: int) -> list[tuple[object, ...]]:
     rng = random.Random(seed)
@@ -19,7 +21,8 @@ def random_run(seed: int, ticks: int) -> list[tuple[object, ...]]:
     at_rest = True
     for _ in range(ticks):
         if rng.random() < 0.05:
-            flag = rng.choice(list(Flag))
+            severity = rng.choice(SEVERITIES)  # few flags warn or slow down, most stop the robot
+            flag = rng.choice([f for f in Flag if DEFAULT_RULES[f].severity is severity])
             if flag in desk.flags:
                 del desk.flags[flag]
             else:
