@@ -18,7 +18,7 @@ import pytest
 from bc_runtime.recording.reader import BagReader
 from bc_runtime.spec import RobotConfig
 
-#: The launcher gives the controller 1.2 s to brake and the others 0.7 s after that.
+#: The launcher gives the controller 1.2 s to brake and the others 0.5 s after that.
 END_S = 2.0
 
 
