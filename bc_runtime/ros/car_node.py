@@ -16,15 +16,16 @@ import time
 import cv2
 from geometry_msgs.msg import Twist
 from rclpy.node import Node
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
-from bc_runtime.ros import convert, qos
+from bc_runtime.ros import qos
 from bc_runtime.ros.parameters import Parameter, declare
 from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK, run_node
+from bc_runtime.ros.sim_pictures import jpeg_message, raw_message
 from bc_runtime.sim.car import CarSim
-from bc_runtime.sim.car_painter import HEIGHT, WIDTH, CarPainter
+from bc_runtime.sim.car_painter import CarPainter
 from bc_runtime.sim.errors import SimError
 from bc_runtime.sim.flicker import Flicker
 
@@ -64,6 +65,9 @@ class CarNode(Node):
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name='car')
         self._camera = self.create_publisher(Image, 'front/image_raw', qos.SENSOR)
+        self._compressed = self.create_publisher(
+            CompressedImage, 'front/image_raw/compressed', qos.SENSOR
+        )
         self._task = self.create_publisher(bc_msg.TaskState, 'task_state', qos.DATA)
         self.create_subscription(Twist, 'cmd_vel', self._on_command, qos.COMMAND)
         self.create_service(bc_srv.ResetScene, '~/reset', self._on_reset)
@@ -128,21 +132,17 @@ class CarNode(Node):
             self._stamp = self.get_clock().now().to_msg()
 
     def _shoot(self) -> None:
-        if not self._camera.get_subscription_count():
+        raw = self._camera.get_subscription_count() > 0
+        compressed = self._compressed.get_subscription_count() > 0
+        if not raw and not compressed:
             return
         with self._lock:
             pose, painter, stamp = self._sim.pose, self._painter, self._stamp
         picture = self._flicker.apply(painter.render(pose))
-        msg = Image(
-            height=HEIGHT,
-            width=WIDTH,
-            encoding='rgb8',
-            step=3 * WIDTH,
-            data=convert.to_bytes(picture),
-        )
-        msg.header.stamp = stamp
-        msg.header.frame_id = 'front_optical_frame'
-        self._camera.publish(msg)
+        if raw:
+            self._camera.publish(raw_message(picture, camera='front', stamp=stamp))
+        if compressed:
+            self._compressed.publish(jpeg_message(picture, camera='front', stamp=stamp))
 
     def _publish_task(self) -> None:
         with self._lock:

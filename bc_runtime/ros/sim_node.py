@@ -35,6 +35,7 @@ from bc_runtime.ros import convert, qos
 from bc_runtime.ros.parameters import declare
 from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK, run_node
 from bc_runtime.ros.sim_parameters import PARAMETERS, fault_plan
+from bc_runtime.ros.sim_pictures import jpeg_message, raw_message
 from bc_runtime.sim.arm import ArmSim, GeometrySnapshot
 from bc_runtime.sim.driver import Driver, in_robot_order, joint_order
 from bc_runtime.sim.errors import SimError
@@ -49,7 +50,6 @@ TICK_HZ = 100
 CAMERA_HZ = 30
 TASK_STATE_EVERY = 10  # ticks
 WIDTH, HEIGHT = 640, 480
-JPEG_QUALITY = 90
 #: Where a picture is sent both ways, the compressed one comes so much later [s]: a real camera
 #: compresses on its own chip, not on the processor that the policy is waiting for.
 COMPRESS_AFTER_S = 0.006
@@ -259,15 +259,7 @@ class SimNode(Node):
         if picture is None:
             return
         if raw:
-            msg = Image(
-                height=HEIGHT,
-                width=WIDTH,
-                encoding='rgb8',
-                step=3 * WIDTH,
-                data=convert.to_bytes(picture),
-            )
-            msg.header.stamp = stamp
-            msg.header.frame_id = f'{camera}_optical_frame'
+            msg = raw_message(picture, camera=camera, stamp=stamp)
             self._raw[camera].publish(msg)
         if compressed and raw:
             with contextlib.suppress(queue.Full):  # the machine is too slow for both
@@ -283,11 +275,7 @@ class SimNode(Node):
             self._send_compressed(shot.camera, shot.picture, shot.stamp)
 
     def _send_compressed(self, camera: str, picture: Picture, stamp: Time) -> None:
-        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-        _, jpeg = cv2.imencode('.jpg', bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
-        small = CompressedImage(format='rgb8; jpeg compressed bgr8', data=convert.to_bytes(jpeg))
-        small.header.stamp = stamp
-        small.header.frame_id = f'{camera}_optical_frame'
+        small = jpeg_message(picture, camera=camera, stamp=stamp)
         self._compressed[camera].publish(small)
 
     # Commands ------------------------------------------------------------------------------

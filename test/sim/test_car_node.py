@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -27,7 +28,7 @@ def test_car_node_shows_the_road_and_obeys_a_twist_until_it_ends(ros_domain: int
     from geometry_msgs.msg import Twist
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
-    from sensor_msgs.msg import Image
+    from sensor_msgs.msg import CompressedImage, Image
 
     from bc_msgs.msg import TaskState
     from bc_msgs.srv import ResetScene
@@ -51,6 +52,9 @@ def test_car_node_shows_the_road_and_obeys_a_twist_until_it_ends(ros_domain: int
         return lambda message: newest.__setitem__(name, message)
 
     node.create_subscription(Image, 'front/image_raw', keep('image'), qos.SENSOR)
+    small = node.create_subscription(
+        CompressedImage, 'front/image_raw/compressed', keep('jpeg'), qos.SENSOR
+    )
     node.create_subscription(TaskState, 'task_state', keep('task'), qos.DATA)
     commands = node.create_publisher(Twist, 'cmd_vel', qos.COMMAND)
     reset = node.create_client(ResetScene, 'sim_car/reset')
@@ -82,6 +86,10 @@ def test_car_node_shows_the_road_and_obeys_a_twist_until_it_ends(ros_domain: int
         expected = CarPainter(sim.track).render(sim.pose)
         picture()  # one that may have been under way
         assert away(picture(), expected) < 1.0
+        until(lambda: 'jpeg' in newest, 'a compressed picture')
+        jpeg = np.frombuffer(newest['jpeg'].data, dtype=np.uint8)
+        assert away(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1], expected) < 8.0
+        node.destroy_subscription(small)
         bad = Twist()
         bad.linear.x = math.nan
         for _ in range(5):  # a picture between two, or the last one replaces the others
