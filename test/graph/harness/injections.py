@@ -70,7 +70,7 @@ def _chunk(count: int, spoil: Callable[[Any], None]) -> Inject:
             msg.sequence += 1000 + k
             msg.header.stamp = w.node.get_clock().now().to_msg()
             spoil(msg)
-        for msg in spoilt:  # at once: a good chunk in between would begin their count anew
+        for msg in spoilt:  # at once, before the next good chunk
             w.chunk_publisher.publish(msg)
         return at_ns
 
@@ -186,7 +186,9 @@ def catalogue() -> Sequence[Injection]:
              codes=('COVERAGE_HOLE', 'CHUNKS_REJECTED'), bound_s=HORIZON_S + WAY_S),
         make(row=13, name='the policy jumps', inject=_say(policies.JUMP), states=after_plan,
              codes=('COVERAGE_HOLE', 'CHUNKS_REJECTED'), bound_s=HORIZON_S + WAY_S),
-        make(row=14, name='chunks of a wrong shape', inject=_chunk(3, _too_short),
+        # Three in a row are a fault. The policy goes on meanwhile: a good chunk of it among the six
+        # leaves three on one side.
+        make(row=14, name='chunks of a wrong shape', inject=_chunk(6, _too_short),
              codes=('CHUNKS_MALFORMED',), states=('FAULT',), bound_s=2 * DT_S + WAY_S),
         make(row=15, name='inference is slow', inject=_say(policies.THINK_LONG),
              codes=hole, states=after_plan, bound_s=HORIZON_S + WAY_S),
