@@ -29,7 +29,7 @@ from bc_runtime.spec import RobotConfig
 from bc_runtime.spec.errors import BcError
 
 _SPIN_S = 0.02
-#: How long a start may be refused before that counts [s].
+#: How long a start or a reset may be refused before that counts [s].
 _START_TIMEOUT_S = 3.0
 _CALL_TIMEOUT_S = 10.0
 
@@ -102,6 +102,7 @@ class DemoClient:
                 ('sim_robot/reset', bc_srv.ResetScene),
                 ('controller/start', Trigger),
                 ('controller/stop', Trigger),
+                ('controller/reset', Trigger),
                 ('recorder/start_episode', bc_srv.StartEpisode),
                 ('recorder/stop_episode', bc_srv.StopEpisode),
             )
@@ -199,10 +200,23 @@ class DemoClient:
         Raises:
             DeploymentError: still refused after a while, with the controller's last reason.
         """
+        self._insist('controller/start')
+
+    def reset_fault(self) -> None:
+        """Reset the fault that an earlier trial ended with; an emergency stop is a person's.
+
+        Raises:
+            DeploymentError: still refused after a while, with the controller's last reason.
+        """
+        if self.status is not None and self.status.state == 'FAULT':
+            self._insist('controller/reset')
+
+    def _insist(self, service: str) -> None:
+        """Ask until the answer is yes, for a while."""
         deadline = time.monotonic() + _START_TIMEOUT_S
         while True:
             try:
-                self.call('controller/start', Trigger.Request())
+                self.call(service, Trigger.Request())
                 return
             except DeploymentError:
                 if time.monotonic() > deadline:
@@ -265,6 +279,7 @@ class DemoClient:
         try:
             if self.human is not None:
                 self.human.begin()
+            self.reset_fault()
             self.start()
             termination = self._watch(start + timeout_s, each)
             self.call('controller/stop', Trigger.Request())

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -132,6 +133,33 @@ def test_a_node_that_dies_ends_the_deployment(deployed, domain, name):
         assert w.wire.report().violations == []
     else:
         check_rest(w)
+
+
+def test_a_fault_in_one_trial_of_a_demo_is_no_fault_of_the_next(tmp_path, gentle, orbit, domain):
+    out = tmp_path / 'demo'
+    command = BcCommand(
+        [
+            'demo', '--model', str(orbit), '--robot', str(gentle), '--episodes', '2', '--headless',
+            '--timeout', '4', '--no-report', '--out', str(out),
+        ],
+        folder=tmp_path,
+        domain=domain,
+    )  # fmt: skip
+    w = Witness(RobotConfig.from_file(gentle), domain=domain, alive=command.check_alive)
+    try:
+        w.until(lambda: w.state == 'AUTO' and speed(w) > 0.4, 'motion')
+        w.set_parameters('sim_robot', {'faults.actuation': 'stuck'})
+        w.until(lambda: w.state == 'FAULT', 'the fault')
+        w.set_parameters('sim_robot', {'faults.actuation': 'none'})
+        w.watch_alone()
+        w.until(lambda: not command.running, 'the end of bc', timeout_s=30.0)
+    finally:
+        command.close()
+        w.close()
+    trials = json.loads((out / 'summary.json').read_text())['trials']
+    assert trials[0]['termination'].startswith('FAULT: ')
+    assert trials[1]['termination'] != trials[0]['termination']
+    assert [e.code for e in w.events].count('STARTED') == 2
 
 
 def test_interrupted_demo_leaves_a_readable_bag(tmp_path, gentle, orbit, domain):

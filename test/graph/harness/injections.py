@@ -186,7 +186,7 @@ def catalogue() -> Sequence[Injection]:
              codes=('COVERAGE_HOLE', 'CHUNKS_REJECTED'), bound_s=HORIZON_S + WAY_S),
         make(row=13, name='the policy jumps', inject=_say(policies.JUMP), states=after_plan,
              codes=('COVERAGE_HOLE', 'CHUNKS_REJECTED'), bound_s=HORIZON_S + WAY_S),
-        # Three in a row are a fault. The policy goes on meanwhile: a good chunk of it among the six
+        # Three in a row are a fault. The policy goes on meanwhile: one good chunk among the six
         # leaves three on one side.
         make(row=14, name='chunks of a wrong shape', inject=_chunk(6, _too_short),
              codes=('CHUNKS_MALFORMED',), states=('FAULT',), bound_s=2 * DT_S + WAY_S),
