@@ -136,7 +136,7 @@ def verb_table(verb: str) -> str:
         if isinstance(action, argparse._HelpAction):
             continue
         names = action.option_strings or [action.metavar or action.dest]
-        if action.required or not action.option_strings:
+        if action.required or not (action.option_strings or action.nargs == '?'):
             default = 'required'
         elif action.default is None or action.nargs == 0:
             default = ''

@@ -56,6 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
     check_actions(spec, robot)
     print(f'gives   {", ".join(spec.action_names)}')
     print(f'to      {robot.command.topic} ({robot.command.type})')
+    if spec.chunk_size == 1:
+        print(
+            'warning one action per inference: the plan ends before the next one comes, and the '
+            'robot brakes after each. `bc wrap --hold` writes a file that holds it'
+        )
     ready = None if arguments.graph == 'no' else _preflight(arguments)
     if ready is None:
         print('\nthey fit; next: bc deploy --robot', arguments.robot, '--model', arguments.model)

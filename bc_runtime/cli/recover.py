@@ -18,7 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         'recover',
         help='rebuild a bag whose recorder was killed',
-        description='Write everything that stands whole in an MCAP bag into a new bag. The old '
+        description='Copy every undamaged message of an MCAP bag into a new bag. The old '
         'one is only read. Exit code 1 if damaged parts had to be skipped.',
     )
     parser.add_argument('bag', type=Path, help='bag directory or .mcap file')

@@ -23,7 +23,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help='write a policy spec into an ONNX file',
         description='Write a policy spec into an ONNX file, after comparing it with the graph, '
         'and store a self-test computed on this machine. The weights stay byte for byte. With '
-        '--normalization, the graph is extended to take and give physical values.',
+        '--normalization, the graph is extended to take and give physical values; with --hold, '
+        'one action per inference is held for the chunk of the spec.',
     )
     parser.add_argument('model', type=Path, help='ONNX file')
     parser.add_argument('--spec', type=Path, required=True, help='YAML of the policy spec')
@@ -41,6 +42,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar='YAML',
         help='write this normalisation into the graph, which takes and gives normalised values',
     )
+    parser.add_argument(
+        '--hold',
+        action='store_true',
+        help='the graph gives one action: hold it for the chunk_size of the spec',
+    )
     parser.add_argument('--force', action='store_true', help='replace an existing file')
     parser.set_defaults(verb='wrap')
 
@@ -48,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Wrap and say what was written."""
     spec = PolicySpec.from_yaml_file(args.spec)
-    with _normalized(args.model, spec, args.normalization) as model:
+    with _extended(args.model, spec, args.normalization, hold=args.hold) as model:
         spec = wrap_model(
             model,
             spec,
@@ -67,15 +73,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _normalized(model: Path, spec: PolicySpec, rules: Path | None) -> Iterator[Path]:
-    """Give a model that takes and gives physical values: the file itself, or one made of it."""
-    if rules is None:
+def _extended(
+    model: Path, spec: PolicySpec, rules: Path | None, *, hold: bool
+) -> Iterator[Path]:
+    """Give a model of physical values and whole chunks: the file itself, or one made of it."""
+    if rules is None and not hold:
         yield model
         return
+    option = '--hold' if rules is None else '--normalization'
     file = read_onnx_file(model)
     if spec.sampling is not None:
         raise ConfigError(
-            f'{model}: --normalization is for policies of one graph; in one of two, the encoder '
+            f'{model}: {option} is for policies of one graph; in one of two, the encoder '
             'gives the outputs action_gain and action_offset (docs/reference/policy_file.md)'
         )
     if file.external_data:
@@ -85,13 +94,17 @@ def _normalized(model: Path, spec: PolicySpec, rules: Path | None) -> Iterator[P
     try:
         import onnx
 
-        from bc_runtime.export.compose import compose, read_normalization
+        from bc_runtime.export.compose import compose, hold_action, read_normalization
     except ImportError as error:
         raise ConfigError(
-            f'--normalization needs the package onnx: {error}. Install it: pip install onnx'
+            f'{option} needs the package onnx: {error}. Install it: pip install onnx'
         ) from None
-    found = read_normalization(rules, spec)
+    extended = onnx.load(str(file.path))
+    if rules is not None:
+        compose(extended, spec, read_normalization(rules, spec))
+    if hold:
+        hold_action(extended, spec)
     with tempfile.TemporaryDirectory(prefix='bc-wrap-') as folder:
-        path = Path(folder) / 'normalized.onnx'
-        onnx.save_model(compose(onnx.load(str(file.path)), spec, found), str(path))
+        path = Path(folder) / 'extended.onnx'
+        onnx.save_model(extended, str(path))
         yield path

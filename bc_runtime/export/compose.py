@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Write normalisation into somebody else's ONNX graph, so that physical values go in and come out.
+"""Write into somebody else's ONNX graph what is missing: normalisation, and the holding of actions.
+
+Normalisation makes physical values go in and come out:
 
     inputs:
       state: {mode: mean_std, mean: [0.1, -0.2], std: [0.5, 0.4]}
@@ -40,7 +42,7 @@ _TYPES: Final = {
 
 
 class NormalizationError(ExportError, ConfigError):
-    """The normalisation file is not readable, or does not fit the spec or the graph."""
+    """What is to be written into a graph is not readable, or does not fit the spec or the graph."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,55 @@ def compose(model: Any, spec: PolicySpec, rules: NormalizationRules) -> Any:
     del graph.node[:]
     graph.node.extend([*before, *nodes, *after])
     # Shapes that were inferred belong to the tensors before.
+    del graph.value_info[:]
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def hold_action(model: Any, spec: PolicySpec) -> Any:
+    """Repeat the single action of a graph over the chunk of the spec, in place.
+
+    A plan is never continued past its last action, and the next chunk comes a step and a latency
+    later, so that a policy which gives one action would brake after each of them.
+
+    Args:
+        model: `onnx.ModelProto` whose output is one action, (1, D) or (1, 1, D).
+        spec: Of the result; its `chunk_size` K says how often.
+
+    Returns:
+        The model, checked; its output is (1, K, D).
+
+    Raises:
+        NormalizationError: the graph has no such output, or it is not one action.
+    """
+    graph = model.graph
+    old = _output(graph, spec)
+    width, count = spec.action_dim, spec.chunk_size
+    if count < 2:
+        raise NormalizationError(
+            f'chunk_size: expected for how many steps the action is held, 2 or more, got {count}'
+        )
+    found = [dim.dim_value for dim in old.type.tensor_type.shape.dim]  # 0: free
+    if len(found) not in (2, 3) or any(
+        has not in (0, wants) for has, wants in zip(reversed(found), (width, 1, 1), strict=False)
+    ):
+        raise NormalizationError(
+            f'the output {spec.output!r} is {found}; expected one action, [1, {width}] or '
+            f'[1, 1, {width}]'
+        )
+    inner = f'{spec.output}__single'
+    _rename(graph, spec.output, inner)
+    for name, shape in (('one', [1, 1, width]), ('held', [1, count, width])):
+        values = np.array(shape, dtype=np.int64)
+        graph.initializer.append(numpy_helper.from_array(values, f'{inner}_{name}'))
+    graph.node.extend(
+        [
+            helper.make_node('Reshape', [inner, f'{inner}_one'], [f'{inner}_row']),
+            helper.make_node('Expand', [f'{inner}_row', f'{inner}_held'], [spec.output]),
+        ]
+    )
+    kind = old.type.tensor_type.elem_type
+    old.CopyFrom(helper.make_tensor_value_info(spec.output, kind, [1, count, width]))
     del graph.value_info[:]
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -229,11 +280,7 @@ def _graph_shape(item: PolicyInput, rule: Rule) -> list[int]:
 
 
 def _after_output(graph: Any, spec: PolicySpec, rule: Rule) -> list[Any]:
-    if spec.output not in [each.name for each in graph.output]:
-        raise NormalizationError(
-            f'the graph has no output {spec.output!r}; it has '
-            f'{available(each.name for each in graph.output)}'
-        )
+    _output(graph, spec)
     inner = f'{spec.output}__normalized'
     _rename(graph, spec.output, inner)
     _constant(graph, f'{inner}_span', rule.back)
@@ -242,6 +289,16 @@ def _after_output(graph: Any, spec: PolicySpec, rule: Rule) -> list[Any]:
         helper.make_node('Mul', [inner, f'{inner}_span'], [f'{inner}_scaled']),
         helper.make_node('Add', [f'{inner}_scaled', f'{inner}_offset'], [spec.output]),
     ]
+
+
+def _output(graph: Any, spec: PolicySpec) -> Any:
+    for each in graph.output:
+        if each.name == spec.output:
+            return each
+    raise NormalizationError(
+        f'the graph has no output {spec.output!r}; it has '
+        f'{available(each.name for each in graph.output)}'
+    )
 
 
 def _constant(graph: Any, name: str, values: NDArray[Any]) -> None:

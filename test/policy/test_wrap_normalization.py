@@ -135,3 +135,60 @@ def test_a_picture_of_another_layout_is_refused(wrap: Any, tmp_path: Path) -> No
     code, text = wrap(tmp_path / 'bare.onnx', rules, image=True)
     assert code == 2
     assert "the graph takes 'front' as [1, 3, 6, 8]" in text
+
+
+def single_action_model(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A state of 3 in, one action of 3 out, in the given shape; return the weights."""
+    weights = np.random.default_rng(5).normal(size=(3, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node('MatMul', ['state', 'weights'], ['row']),
+            helper.make_node('Reshape', ['row', 'shape'], ['action']),
+        ],
+        'single',
+        [helper.make_tensor_value_info('state', TensorProto.FLOAT, (1, 3))],
+        [helper.make_tensor_value_info('action', TensorProto.FLOAT, shape)],
+        [
+            numpy_helper.from_array(weights, 'weights'),
+            numpy_helper.from_array(np.array(shape, dtype=np.int64), 'shape'),
+        ],
+    )
+    opset = [helper.make_opsetid('', 17)]
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=opset), path)
+    return weights
+
+
+@pytest.mark.parametrize('shape', [(1, 3), (1, 1, 3)])
+@pytest.mark.parametrize('normalized', [False, True])
+def test_one_action_is_held_for_the_chunk(
+    make_spec: Any, tmp_path: Path, bc: Bc, state: np.ndarray, shape: Any, normalized: bool
+) -> None:
+    weights = single_action_model(tmp_path / 'bare.onnx', shape)
+    side, norms, out = (tmp_path / name for name in ('spec.yaml', 'norms.yaml', 'out.onnx'))
+    side.write_text(yaml.safe_dump(make_spec(name='held', chunk_size=4)))
+    norms.write_text(yaml.safe_dump({'output': ACTION}))
+    more = ('--normalization', norms) if normalized else ()
+    code, text = bc('wrap', tmp_path / 'bare.onnx', '--spec', side, '--hold', *more, '-o', out)
+    assert code == 0, text
+    got = load_policy(out).infer({'state': state}).values
+    action = state @ weights
+    wanted = physical(action) if normalized else action
+    np.testing.assert_allclose(got, np.repeat(wanted.reshape(1, 3), 4, axis=0), rtol=0, atol=1e-5)
+
+
+def test_a_chunk_is_not_held(build: Build, make_spec: Any, tmp_path: Path, bc: Bc) -> None:
+    side, out = tmp_path / 'spec.yaml', tmp_path / 'out.onnx'
+    side.write_text(yaml.safe_dump(make_spec(name='held')))
+    code, text = bc('wrap', build(spec=None), '--spec', side, '--hold', '-o', out)
+    assert code == 2
+    assert 'expected one action, [1, 3] or [1, 1, 3]' in text
+    assert not out.exists()
+
+
+def test_holding_for_one_step_is_no_holding(make_spec: Any, tmp_path: Path, bc: Bc) -> None:
+    single_action_model(tmp_path / 'bare.onnx', (1, 3))
+    side, out = tmp_path / 'spec.yaml', tmp_path / 'out.onnx'
+    side.write_text(yaml.safe_dump(make_spec(name='held', chunk_size=1, n_action_steps=1)))
+    code, text = bc('wrap', tmp_path / 'bare.onnx', '--spec', side, '--hold', '-o', out)
+    assert code == 2
+    assert 'chunk_size: expected for how many steps' in text
