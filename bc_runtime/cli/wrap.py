@@ -73,9 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _extended(
-    model: Path, spec: PolicySpec, rules: Path | None, *, hold: bool
-) -> Iterator[Path]:
+def _extended(model: Path, spec: PolicySpec, rules: Path | None, *, hold: bool) -> Iterator[Path]:
     """Give a model of physical values and whole chunks: the file itself, or one made of it."""
     if rules is None and not hold:
         yield model

@@ -36,6 +36,8 @@ class JointMonitor:
     def __init__(self, robot: RobotConfig, limits: Sequence[JointLimits]) -> None:
         self._joints = robot.command.joints
         self._limits = limits
+        self._turning = frozenset(j for j, one in enumerate(limits) if one.continuous)
+        self._topic = robot.joint_states.topic
         self._max_age_s = robot.joint_states.max_age_s
         self._tracking = TrackingMonitor(
             limits, tolerance=robot.tolerances.tracking, hold_s=robot.tolerances.tracking_s
@@ -93,6 +95,7 @@ class JointMonitor:
         measured = tuple(float(positions[i]) for i in order)
         if not all(map(math.isfinite, measured)):
             return
+        measured = self._unwrapped(measured, command)
         self._watch_rest(measured, arrival_ns)
         self.measured = measured
         self._arrival_ns = arrival_ns
@@ -138,6 +141,15 @@ class JointMonitor:
             return 0.0
         return _gap(position, self.measured)
 
+    def blockers(self) -> tuple[str, ...]:
+        """Return why nobody knows yet where the robot is."""
+        if self.measured is not None:
+            return ()
+        return (
+            f'no joint state with {", ".join(self._joints)} has come on {self._topic!r}; '
+            'is the driver running?',
+        )
+
     def flags(self, mono_ns: int) -> Mapping[Flag, str]:
         """Return what is wrong now."""
         found: dict[Flag, str] = dict(self._answer)
@@ -154,6 +166,18 @@ class JointMonitor:
             if outside:
                 found[Flag.OUTSIDE_LIMITS] = outside
         return found
+
+    def _unwrapped(
+        self, measured: tuple[float, ...], command: tuple[float, ...] | None
+    ) -> tuple[float, ...]:
+        """Count the turns of continuous joints as the command does; drivers may not count any."""
+        near = self.measured if command is None else command
+        if near is None or not self._turning:
+            return measured
+        return tuple(
+            n + math.remainder(q - n, 2.0 * math.pi) if j in self._turning else q
+            for j, (q, n) in enumerate(zip(measured, near, strict=True))
+        )
 
     def _watch_rest(self, measured: tuple[float, ...], arrival_ns: int) -> None:
         last = self._arrival_ns

@@ -13,6 +13,7 @@ import math
 
 from bc_runtime.control.human_port import HumanPort
 from bc_runtime.control.joint_monitor import JointMonitor
+from bc_runtime.control.latch import Latch
 from bc_runtime.control.motion import make_motion
 from bc_runtime.control.no_joints import NoJoints
 from bc_runtime.control.observation_monitor import ObservationMonitor
@@ -20,7 +21,7 @@ from bc_runtime.control.options import ControlOptions
 from bc_runtime.control.plan import Plan, PlanPoint
 from bc_runtime.control.silence import Silence
 from bc_runtime.control.surroundings import Surroundings
-from bc_runtime.control.tick import TickResult
+from bc_runtime.control.tick import TickResult, accepting
 from bc_runtime.execution import ActionChunk
 from bc_runtime.safety import (
     Action,
@@ -42,8 +43,6 @@ from bc_runtime.spec import PolicySpec, RobotConfig
 
 Reply = Callable[[bool, str], None]
 
-#: States in which chunks are wanted.
-_ACCEPTING = frozenset({State.ALIGN, State.AUTO, State.SLOW, State.HANDBACK})
 _EXECUTING = frozenset({State.AUTO, State.SLOW})
 
 
@@ -75,12 +74,13 @@ class ControlLoop:
             reseed_distance=self.options.reseed_distance,
             settles=not robot.command.takes_velocities,
         )
-        self._watchdog = TickWatchdog()
+        self.watchdog = TickWatchdog()
+        """Whether the loop turns; may be asked from another thread."""
         self._missed = MissedTicks(dt_s)
         self._clock = ClockStep()
         self._supervisor = Supervisor(SupervisorConfig(auto_resume=self.options.auto_resume))
         self._events: list[tuple[Event, Reply]] = []
-        self._estop = False
+        self._estop = Latch()
         self._facts: dict[Flag, str] = {}
         self._faults: dict[Flag, str] = {}
         self._newest_used = 0
@@ -104,13 +104,8 @@ class ControlLoop:
 
     @property
     def measured(self) -> tuple[float, ...] | None:
-        """Newest measured positions, None without."""
+        """Newest measured positions."""
         return self._robot_says.measured
-
-    @property
-    def watchdog(self) -> TickWatchdog:
-        """Whether the loop turns; may be asked from another thread."""
-        return self._watchdog
 
     def set_policy(self, policy_id: str, spec: PolicySpec) -> None:
         """Take chunks of this policy from now on; what is planned already goes on.
@@ -157,8 +152,8 @@ class ControlLoop:
         return self.plan.add(chunk, command=command, executing=self.state in _EXECUTING)
 
     def on_estop(self, pressed: bool) -> None:
-        """Take the state of the emergency stop; a press is latched until reset."""
-        self._estop = pressed
+        """Take the state of the emergency stop; a press is latched until reset, however short."""
+        self._estop.set(pressed)
 
     def on_takeover(
         self, pressed: bool, *, arrival_ns: int, reply: Reply = lambda _ok, _text: None
@@ -180,10 +175,7 @@ class ControlLoop:
 
     def set_fact(self, flag: Flag, text: str) -> None:
         """Raise a flag that the node watches over; an empty text takes it down."""
-        if text:
-            self._facts[flag] = text
-        else:
-            self._facts.pop(flag, None)
+        self._facts[flag] = text
 
     def fail(self, flag: Flag, text: str) -> None:
         """Report a fault of the process around the loop; the next tick brakes."""
@@ -191,16 +183,20 @@ class ControlLoop:
 
     # One tick ---------------------------------------------------------------------------------
 
-    def tick(self, *, mono_ns: int, ros_ns: int, missed: int = 0) -> TickResult:
+    def tick(
+        self, *, mono_ns: int, ros_ns: int, missed: int = 0, wall_ns: int | None = None
+    ) -> TickResult:
         """Decide and return one tick.
 
         Args:
             mono_ns: Monotonic time of the tick; ages and timeouts are judged by it.
             ros_ns: ROS time of the tick; the plan lies on it.
             missed: Deadlines that passed without a tick since the last one.
+            wall_ns: ROS time read together with `mono_ns`, to see steps; None: `ros_ns` was.
         """
-        gap_s = self._watchdog.beat(mono_ns)
-        stalled = f'{gap_s:.2f} s' if self._watchdog.stood_still(gap_s) else ''
+        self._clock.check(ros_ns if wall_ns is None else wall_ns, mono_ns)
+        gap_s = self.watchdog.beat(mono_ns)
+        stalled = f'{gap_s:.2f} s' if self.watchdog.stood_still(gap_s) else ''
         wrong = self._silence.pass_time(mono_ns, missed, stalled=bool(stalled))
         if wrong:
             self.fail(Flag.CHECKER_VIOLATION, wrong)
@@ -216,9 +212,9 @@ class ControlLoop:
             flags=self._flags(point, mono_ns, ros_ns, stalled),
             at_rest=self._motion.rests,
             plan_ready=point is not None,
-            aligned=self._motion.aligned,
+            aligned=self._motion.aligned_to(point),
             human_aligned=self._silence.speaking and self._human.aligned(self._motion.position),
-            activate_blockers=self._activate_blockers(),
+            activate_blockers=self._robot_says.blockers(),
             start_blockers=self._start_blockers(),
         )
         events, self._events = self._events, []
@@ -243,8 +239,10 @@ class ControlLoop:
     def _flags(
         self, point: PlanPoint | None, mono_ns: int, ros_ns: int, stalled: str
     ) -> dict[Flag, str]:
-        # Of equally severe flags the first names the stop; a stall makes everything else old.
+        # The first of equal flags names the stop; a stall makes everything else old.
         flags = {Flag.TICK_STALLED: stalled} if stalled else {}
+        if self._clock.active(mono_ns):
+            flags[Flag.CLOCK_STEP] = f'by {self._clock.last_step_s:+.2f} s'
         flags.update(self._robot_says.flags(mono_ns))
         # A plan that nobody follows any more may grow old.
         followed = point is not None and self.state in POLICY_STATES
@@ -252,31 +250,20 @@ class ControlLoop:
         flags.update(self._observations.flags(mono_ns, age_s))
         flags.update(self.plan.flags(ros_ns))
         flags.update(self._human.flags(mono_ns))
-        if self._estop:
+        if self._estop.take():
             flags[Flag.ESTOP] = 'pressed'
         # Where time itself went back, that is the reason to stop.
         if point is None and all(event is not Event.TIME_JUMP for event, _ in self._events):
             flags[Flag.COVERAGE_HOLE] = 'no chunk covers this tick'
         if self._missed.too_many:
             flags[Flag.TICKS_MISSED] = f'{self._missed.share:.0%} of the last ticks'
-        self._clock.check(ros_ns, mono_ns)
-        if self._clock.active(mono_ns):
-            flags[Flag.CLOCK_STEP] = f'by {self._clock.last_step_s:+.2f} s'
         flags |= {flag: text for flag, text in self.surroundings.flags().items() if text}
-        flags |= self._facts | self._faults
+        flags |= {flag: text for flag, text in self._facts.items() if text} | self._faults
         self._faults.clear()
         return flags
 
-    def _activate_blockers(self) -> tuple[str, ...]:
-        if self._robot_says.measured is None and not self.robot.command.is_twist:
-            return (
-                f'no joint state with {", ".join(self.joints)} has come on '
-                f'{self.robot.joint_states.topic!r}; is the driver running?',
-            )
-        return ()
-
     def _start_blockers(self) -> tuple[str, ...]:
-        blockers = list(self._activate_blockers())
+        blockers = list(self._robot_says.blockers())
         if not self.plan.policy_id:
             blockers.append('no policy is loaded; see the inference node')
         if self._observations.reasons:
@@ -328,7 +315,7 @@ class ControlLoop:
         Nothing is held while the driver does not answer: it may come back elsewhere, and a held
         command would pull it to where the robot was. What is held then is where it came back.
         """
-        if self.robot.command.takes_velocities and not self._motion.rests:
+        if self.rolls:
             return False
         if step.source is Source.NONE or step.state is State.READY:
             return True
@@ -351,6 +338,22 @@ class ControlLoop:
             if not self.robot.command.takes_velocities:
                 self._robot_says.commanded(command.position, command.velocity, mono_ns)
         self._motion.sent(command, mono_ns)
+
+    @property
+    def rolls(self) -> bool:
+        """Whether a driver of velocities would move on if nothing more were sent."""
+        return self.robot.command.takes_velocities and not self._motion.rests
+
+    def brake(self) -> LimiterStep | None:
+        """Return the braking command of a tick that could not be decided, where it is needed."""
+        if not (self.rolls and self._motion.seeded):
+            return None
+        return self._motion.command(Source.BRAKE, None, None, self._robot_says.measured)
+
+    def _rolls(self, step: SupervisorStep, mono_ns: int) -> bool:
+        """Return whether the end has to wait until a velocity has been brought to zero."""
+        waited_s = (mono_ns - step.memory.since_ns) * 1e-9
+        return self.rolls and waited_s < self._supervisor.config.brake_timeout_s
 
     # What goes out ----------------------------------------------------------------------------
 
@@ -381,8 +384,9 @@ class ControlLoop:
             command=command,
             setpoint=None if point is None else self._motion.wanted(point),
             speed_scale=step.speed_scale,
-            accepting=_accepting(step) or (self.rehearsing and step.state is State.READY),
-            finished=step.memory.finished,
+            accepting=accepting(step) or (self.rehearsing and step.state is State.READY),
+            finished=step.memory.finished and not self._rolls(step, mono_ns),
+            committed=self.plan.prefix(ros_ns) if accepting(step) else None,
             chunk_sequence=point.sequence if following and point is not None else 0,
             live_chunks=0 if point is None else point.chunks,
             remaining_s=0.0 if point is None else self.plan.remaining_s(ros_ns),
@@ -392,9 +396,3 @@ class ControlLoop:
             tracking_error=self._robot_says.error,
             deviation=deviation,
         )
-
-
-def _accepting(step: SupervisorStep) -> bool:
-    """Return whether chunks are wanted: also while a hole in the plan may still be filled."""
-    recovering = step.state is State.BRAKING and step.memory.then is State.ALIGN
-    return recovering or step.state in _ACCEPTING

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+import math
 
 from bc_runtime.control.options import ControlOptions
 from bc_runtime.control.plan import PlanPoint
@@ -28,10 +29,15 @@ from bc_runtime.safety import (
     align_limits,
     follow_tail,
     limits_of,
+    not_farther_than,
 )
 from bc_runtime.spec import BindingError, PolicySpec, RobotConfig, SafetyError
 
 Values = tuple[float, ...]
+
+#: A command may be ahead of the robot by so many tolerances for tracking: more than one, or an
+#: error would never be found.
+_LEASH = 1.5
 
 
 class Motion(ABC):
@@ -65,10 +71,9 @@ class Motion(ABC):
         """Whether the last command does not move."""
         return not self._limiter.seeded or self._limiter.at_rest
 
-    @property
     @abstractmethod
-    def aligned(self) -> bool:
-        """Whether the approach to the plan has arrived."""
+    def aligned_to(self, point: PlanPoint | None) -> bool:
+        """Return whether the approach has arrived, and the plan is still there."""
 
     def check(self, spec: PolicySpec) -> None:  # noqa: B027 - most take every policy
         """Refuse a policy that this form of command cannot execute.
@@ -192,6 +197,9 @@ class PositionMotion(Motion):
         super().__init__(robot, options)
         self._has_tail = robot.command.type == 'joint_trajectory'
         self._jerk = options.jerk
+        # What a policy wants of a continuous joint may be turns away.
+        leash = _LEASH * robot.tolerances.tracking
+        self._leash = tuple(math.inf if one.continuous else leash for one in self.limits)
         self._way = Approach(
             self.limits, max_distance=dict.fromkeys(robot.command.joints, robot.tolerances.start)
         )
@@ -203,9 +211,16 @@ class PositionMotion(Motion):
             return JerkLimiter(self.limits, self._dt_s)
         return Limiter(self.limits, self._dt_s, coordinated=options.coordinated)
 
-    @property
-    def aligned(self) -> bool:
-        """Whether the command has been where the plan begins for a while."""
+    def aligned_to(self, point: PlanPoint | None) -> bool:
+        """Return whether the command has been where the plan began for a while.
+
+        Chunks that come during an approach are not held against the command. Where the plan has
+        gone too far away meanwhile, the next command finds that out as it did at the first time.
+        """
+        if not self._way.aligned or point is None:
+            return False
+        if self._way.too_far(self._start(point), self.position):
+            self._way.reset()
         return self._way.aligned
 
     def check(self, spec: PolicySpec) -> None:
@@ -258,22 +273,35 @@ class PositionMotion(Motion):
             self._way.update(command.position, mono_ns)
 
     def _follow(self, point: PlanPoint, measured: Values | None) -> LimiterStep:
-        return self._limiter.step(point.position, point.velocity)
+        wanted = self._near(point.position, measured)
+        velocity = tuple(
+            v if near == far else 0.0
+            for v, near, far in zip(point.velocity, wanted, point.position, strict=True)
+        )
+        return self._limiter.step(wanted, velocity)
 
     def _approach(self, point: PlanPoint) -> LimiterStep:
         if self._way.target is None:
-            # What the policy moves by velocity begins wherever it is.
-            start = tuple(
-                q if rate else wanted
-                for q, wanted, rate in zip(self.position, point.position, point.rates, strict=True)
-            )
-            self.too_far = self._way.begin(start, self.position)
+            self.too_far = self._way.begin(self._start(point), self.position)
         # It stays the target until the robot is there, whatever the plan says meanwhile.
         target = self._way.target
         return self._limiter.hold() if target is None else self._limiter.step(target)
 
+    def _start(self, point: PlanPoint) -> Values:
+        """Return where to go before a plan; what it moves by velocity begins wherever it is."""
+        return tuple(
+            q if rate else wanted
+            for q, wanted, rate in zip(self.position, point.position, point.rates, strict=True)
+        )
+
     def _obey(self, human: Values, measured: Values | None) -> LimiterStep:
-        return self._limiter.step(human)
+        return self._limiter.step(self._near(human, measured))
+
+    def _near(self, wanted: Values, measured: Values | None) -> Values:
+        """Keep what is wanted near the robot: a blocked joint must not snap when it comes free."""
+        if measured is None:
+            return wanted
+        return not_farther_than(wanted, measured, self._leash)
 
     def _judge(self, command: LimiterStep) -> CheckResult:
         return self._checker.check(command.position)
@@ -301,10 +329,9 @@ class VelocityMotion(Motion):
         lag_s = self._dt_s + robot.joint_states.latency_s
         return Limiter(self.limits, self._dt_s, coordinated=options.coordinated, lag_s=lag_s)
 
-    @property
-    def aligned(self) -> bool:
-        """Whether the robot rests and there is a plan; then a ramp is approach enough."""
-        return self._met
+    def aligned_to(self, point: PlanPoint | None) -> bool:
+        """Return whether the robot rests and there is a plan; then a ramp is approach enough."""
+        return self._met and point is not None
 
     def enter(self, *, aligning: bool) -> None:
         """Another state begins."""

@@ -37,6 +37,10 @@ class NoJoints:
         """Return 0: the robot is where it is."""
         return 0.0
 
+    def blockers(self) -> tuple[str, ...]:
+        """Return nothing: no joint state is waited for."""
+        return ()
+
     def flags(self, mono_ns: int) -> Mapping[Flag, str]:
         """Return nothing: no joint can be wrong."""
         return {}

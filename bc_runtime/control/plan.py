@@ -269,6 +269,12 @@ class Plan:
         """Return how long the plan lasts [s]."""
         return self._timeline.remaining_s(ros_ns - round(self._lag_ns))
 
+    def prefix(self, ros_ns: int) -> CommittedPrefix | None:
+        """Return the plan around now if the policy continues from it."""
+        if self.spec is None or not accepts_prefix(self.spec):
+            return None
+        return self.committed(ros_ns, dt_ns=self.spec.dt_ns, steps=self.spec.chunk_size)
+
     def committed(self, ros_ns: int, *, dt_ns: int, steps: int) -> CommittedPrefix | None:
         """Return the plan around now for a policy that continues from it, None without plan.
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import math
 from types import MappingProxyType
 
+from bc_runtime.control.latch import Latch
 from bc_runtime.safety import ClockSkew, Flag, JointLimits, TrainingRangeMonitor, outside_limits
 from bc_runtime.spec import ActionKind, PolicySpec, RobotConfig
 
@@ -56,7 +57,7 @@ class Surroundings:
         self._dark = ''
         self._late_s = late_s
         self._late = ''
-        self._stopped = False
+        self._stopped = Latch()
         self._scale = 1.0
 
     @classmethod
@@ -143,17 +144,25 @@ class Surroundings:
         lasting = [n for n, t in self._dark_since_ns.items() if mono_ns - t >= _DARK_NS]
         self._dark = ', '.join(f'{name} is black or white' for name in lasting)
 
-    def on_robot_stopped(self, stopped: bool) -> None:
-        """Take whether the robot has stopped itself (a protective stop, a program that ended)."""
-        self._stopped = stopped
+    def on_robot_stopped(self, stopped: bool, source: str = '') -> None:
+        """Take whether the robot has stopped itself (a protective stop, a program that ended).
+
+        Args:
+            stopped: A stop counts in one tick at least, however short it was.
+            source: Who says so; each one is believed for itself.
+        """
+        self._stopped.set(stopped, source)
 
     def on_speed_scaling(self, share: float) -> None:
         """Take the share of the commanded speed that the robot allows."""
         self._scale = share
 
     def flags(self) -> Mapping[Flag, str]:
-        """Return every flag that is watched here and its text, empty where all is well."""
-        stopped = 'it says that it has stopped' if self._stopped else ''
+        """Return every flag that is watched here and its text, empty where all is well.
+
+        Called once in each tick.
+        """
+        stopped = 'it says that it has stopped' if self._stopped.take() else ''
         if not stopped and not self._scale > _STANDSTILL:
             stopped = f'it scales its speed to {self._scale:g}'
         return {
@@ -177,6 +186,6 @@ class Surroundings:
                 f'the clock of the joint states is off by {-self._skew.offset_s:+.3f} s: '
                 'synchronise it, or set joint_states.clock to arrival'
             )
-        if self._stopped or not self._scale > _STANDSTILL:
+        if self._stopped.on or not self._scale > _STANDSTILL:
             found.append('the robot has stopped itself: clear that on its side')
         return tuple(found)

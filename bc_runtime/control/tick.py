@@ -7,7 +7,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
-from bc_runtime.safety import LimiterStep, Reason, Source, State, Transition
+from bc_runtime.execution import CommittedPrefix
+from bc_runtime.safety import LimiterStep, Reason, Source, State, SupervisorStep, Transition
+
+#: States in which chunks are wanted.
+_ACCEPTING = frozenset({State.ALIGN, State.AUTO, State.SLOW, State.HANDBACK})
+
+
+def accepting(step: SupervisorStep) -> bool:
+    """Return whether chunks are wanted: also while a hole in the plan may still be filled."""
+    recovering = step.state is State.BRAKING and step.memory.then is State.ALIGN
+    return recovering or step.state in _ACCEPTING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +34,8 @@ class TickResult:
         observation_age_s: Tick - observation stamp of the newest chunk in use; NaN without.
         deviation: Largest |setpoint - command| [rad or m]; 0 without a set-point.
         accepting: Whether chunks are wanted.
+        finished: The process may end.
+        committed: The plan around now, for a policy that continues from it; None for all others.
     """
 
     state: State
@@ -38,6 +50,7 @@ class TickResult:
     speed_scale: float
     accepting: bool
     finished: bool
+    committed: CommittedPrefix | None = None
     chunk_sequence: int = 0
     live_chunks: int = 0
     remaining_s: float = 0.0

@@ -21,6 +21,12 @@ from bc_runtime.spec.errors import ExecutionError, available
 SNAP_NS = 1_000
 
 
+#: Times and numbers of a chunk are kept in 64 bits: what is larger is nonsense.
+_LONGEST_STEP_NS = 600_000_000_000
+_FARTHEST_INDEX = 1_000_000
+_COUNTED = 2**63
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ActionChunk:
     """Action k is meant for `stamp_ns + (k - stamp_index) * dt_ns` [ns, ROS clock].
@@ -67,8 +73,14 @@ class ActionChunk:
         """
         values = _as_values(self.values)
         names = tuple(self.names)
-        kinds = tuple(ActionKind(kind) for kind in self.kinds)
-        references = tuple(Reference(r) for r in self.references)
+        try:
+            kinds = tuple(ActionKind(kind) for kind in self.kinds)
+            references = tuple(Reference(r) for r in self.references)
+        except ValueError as error:
+            raise ExecutionError(
+                f'chunk {self.sequence}: {error}; kinds: {available(ActionKind)}; references: '
+                f'{available(Reference)}'
+            ) from None
         if not references:
             references = (Reference.ABSOLUTE,) * len(names)
         if values.shape[1] != len(names):
@@ -76,10 +88,15 @@ class ActionChunk:
                 f'chunk {self.sequence}: expected {len(names)} columns, one for each of '
                 f'{", ".join(names)}; got values of shape {values.shape}'
             )
-        if self.dt_ns <= 2 * SNAP_NS:
+        if not 2 * SNAP_NS < self.dt_ns <= _LONGEST_STEP_NS:
             raise ExecutionError(
-                f'chunk {self.sequence}: expected a step dt_ns above {2 * SNAP_NS}, '
-                f'got {self.dt_ns}; dt_ns is in nanoseconds'
+                f'chunk {self.sequence}: expected a step dt_ns above {2 * SNAP_NS} and up to '
+                f'{_LONGEST_STEP_NS}, got {self.dt_ns}; dt_ns is in nanoseconds'
+            )
+        if not (0 <= self.sequence < _COUNTED and abs(self.stamp_index) <= _FARTHEST_INDEX):
+            raise ExecutionError(
+                f'chunk {self.sequence}: expected a sequence from 0 to 2**63 and a stamp_index of '
+                f'at most {_FARTHEST_INDEX}, got {self.stamp_index}'
             )
         if not np.isfinite(values).all():
             k, d = (int(i) for i in np.argwhere(~np.isfinite(values))[0])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Write into somebody else's ONNX graph what is missing: normalisation, and the holding of actions.
+"""Write into somebody else's ONNX graph what it lacks: normalisation, and holding of actions.
 
 Normalisation makes physical values go in and come out:
 
@@ -42,7 +42,7 @@ _TYPES: Final = {
 
 
 class NormalizationError(ExportError, ConfigError):
-    """What is to be written into a graph is not readable, or does not fit the spec or the graph."""
+    """What is to be written is not readable, or does not fit the spec or the graph."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

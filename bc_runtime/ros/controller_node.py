@@ -42,6 +42,7 @@ from bc_runtime.ros.recorder_watch import RecorderWatch
 from bc_runtime.ros.run_policy import RunPolicyServer
 from bc_runtime.ros.runtime import run_node
 from bc_runtime.ros.swap_guard import SwapGuard
+from bc_runtime.ros.tick_clocks import TickClocks
 from bc_runtime.ros.tick_thread import Tick, TickThread, prefer_this_thread
 from bc_runtime.safety import Event, Flag, LimiterStep, State
 from bc_runtime.safety.states import HUMAN_STATES
@@ -68,7 +69,6 @@ class ControllerNode(DeploymentNode):
         self._remarks: list[str] = []
         self._resting = threading.Event()
         self._missed = 0
-        self._clock_ns = 0
         self._unsaid = ''
         self._said = ''
 
@@ -81,7 +81,9 @@ class ControllerNode(DeploymentNode):
         self._loop = ControlLoop(robot, control_options(self))
         self._output = CommandOutput(self, robot, self._loop.limits)
         self._dry_run = self.get_parameter('dry_run').value
-        self._on_sim_time = self.get_parameter('use_sim_time').value
+        self._clocks = TickClocks(
+            self.get_clock(), simulated=self.get_parameter('use_sim_time').value
+        )
         self._report = ControllerReport(self, robot)
         if robot.joint_states.topic:
             self.create_subscription(
@@ -117,12 +119,7 @@ class ControllerNode(DeploymentNode):
         DriverInput(self, robot, self._loop.surroundings, self._lock)
         self._policy: PolicyFacts | None = None
         self._preflight = PreflightServer(
-            self,
-            robot,
-            self._loop,
-            self._lock,
-            policy=lambda: self._policy,
-            dry_run=self._dry_run,
+            self, robot, self._loop, self._lock, lambda: self._policy, dry_run=self._dry_run
         )
         self._diagnostics = Diagnostics(self, self._diagnose)
         if not self._dry_run:  # there the other one has the robot; this one only watches
@@ -130,10 +127,11 @@ class ControllerNode(DeploymentNode):
         self._limiter = LimiterShare(self._loop.dt_ns * 1e-9)
         self.create_timer(SAY_S, self._say)
         self._loop.post(Event.CONFIGURED)
+        priority = self.get_parameter('realtime_priority').value
         self._thread = TickThread(
             self._tick,
             period_ns=self._loop.dt_ns,
-            priority=self.get_parameter('realtime_priority').value,
+            priority=priority,
             cpu=self.get_parameter('cpu').value,
         )
         # What lives until the end need not be looked at by the garbage collector, and it must not
@@ -142,7 +140,6 @@ class ControllerNode(DeploymentNode):
         gc.freeze()
         gc.disable()
         self._remarks = self._thread.start()
-        priority = self.get_parameter('realtime_priority').value
         if priority > 1 and not self._remarks:
             # A callback that other programs keep from running, while it holds the interpreter's
             # lock, keeps the tick from running too. So callbacks come next after the tick.
@@ -161,7 +158,9 @@ class ControllerNode(DeploymentNode):
             return
         self._ask(Event.DEACTIVATE)
         deadline = time.monotonic() + REST_TIMEOUT_S
-        while self._loop.state is not State.INACTIVE and time.monotonic() < deadline:
+        while time.monotonic() < deadline and (
+            self._loop.state is not State.INACTIVE or self._loop.rolls
+        ):
             time.sleep(self._loop.dt_ns * 1e-9)
 
     def cleanup(self) -> None:
@@ -187,7 +186,7 @@ class ControllerNode(DeploymentNode):
             self._loop.post(Event.SHUTDOWN)
 
     def at_rest(self) -> bool:
-        """Return whether the robot has come to rest."""
+        """Return whether it has."""
         return self._resting.is_set()
 
     # Callbacks: store ---------------------------------------------------------------------------
@@ -306,23 +305,21 @@ class ControllerNode(DeploymentNode):
     # Tick ----------------------------------------------------------------------------------------
 
     def _tick(self, tick: Tick) -> None:
-        start_ns = time.monotonic_ns()
-        # The plan is looked up for the deadline, not for the moment that the thread woke up.
-        clock_ns = self.get_clock().now().nanoseconds
-        ros_ns = clock_ns - tick.late_ns
+        result: TickResult | None = None
         try:
+            start_ns, clock_ns, wall_ns = self._clocks.read()
+            # The plan is looked up for the deadline, not for the moment that the thread woke up.
+            ros_ns = clock_ns - tick.late_ns
             with self._lock:
-                if (
-                    self._wanted
-                    and self._loop.state is State.INACTIVE
-                    and tick.index % ACTIVATE_EVERY == 0
-                ):
+                waiting = self._wanted and self._loop.state is State.INACTIVE
+                if waiting and tick.index % ACTIVATE_EVERY == 0:
                     self._loop.post(Event.ACTIVATE, self._on_activation)
-                if self._on_sim_time and clock_ns < self._clock_ns:
+                if self._clocks.went_back:
                     self._loop.post(Event.TIME_JUMP)
-                self._clock_ns = clock_ns
                 missed = tick.missed - self._missed
-                result = self._loop.tick(mono_ns=start_ns, ros_ns=ros_ns, missed=missed)
+                result = self._loop.tick(
+                    mono_ns=start_ns, ros_ns=ros_ns, missed=missed, wall_ns=wall_ns
+                )
                 self._missed = tick.missed
                 self._loop.set_fact(Flag.LIMITER_ACTIVE, self._limiter.note(result, start_ns))
             if result.command is not None and not self._dry_run:
@@ -330,16 +327,24 @@ class ControllerNode(DeploymentNode):
             self._report.publish(
                 result, self._loop, tick, ros_ns=ros_ns, duration_ns=time.monotonic_ns() - start_ns
             )
+            if result.transitions:
+                self._after_transitions(result)
+            self._result = result
+            if result.finished:
+                self._resting.set()
         except Exception as error:  # noqa: BLE001 - whatever happened, the robot must brake
+            self._fail_tick(error, decided=result is not None)
+
+    def _fail_tick(self, error: Exception, *, decided: bool) -> None:
+        """Report an exception to the next tick, and brake a robot that would go on without one."""
+        try:
             with self._lock:
                 self._loop.fail(Flag.INTERNAL_ERROR, f'{type(error).__name__}: {error}')
+                command = None if decided else self._loop.brake()
+            if command is not None and not self._dry_run:
+                self._output.send(self._output.make(command))
+        finally:
             self.get_logger().error(f'control tick: {error!r}', throttle_duration_sec=1.0)
-            return
-        if result.transitions:
-            self._after_transitions(result)
-        self._result = result
-        if result.finished:
-            self._resting.set()
 
     def _send(self, command: LimiterStep) -> None:
         message = self._output.make(command)

@@ -72,7 +72,8 @@ PARAMETERS = (
     Parameter(
         name='rtc_execution_horizon',
         default=1,
-        description='real_time_chunking: last steps of a new chunk that are not blended with the old plan',
+        description='real_time_chunking: last steps of a chunk that are not blended with the '
+        'old plan',
         minimum=0,
         maximum=10000,
         read_only=True,

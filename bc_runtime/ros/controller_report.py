@@ -123,10 +123,7 @@ class ControllerReport:
         msg.header.stamp = stamp
         spec = loop.plan.spec
         if spec is not None and result.accepting and accepts_prefix(spec):
-            plan = loop.plan.committed(
-                convert.to_ns(stamp), dt_ns=spec.dt_ns, steps=spec.chunk_size
-            )
-            convert.fill_prefix(msg, plan)
+            convert.fill_prefix(msg, result.committed)
         self._execution_publisher.publish(msg)
 
     def _joints(

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import threading
+from typing import Any
 
 from rclpy.node import Node
 from std_msgs.msg import Bool, Float64
 
 from bc_runtime.control.surroundings import Surroundings
-from bc_runtime.ros import qos
+from bc_runtime.ros.latched_input import listen_latched
 from bc_runtime.spec import RobotConfig
 
 
@@ -22,31 +23,21 @@ class DriverInput:
         self, node: Node, robot: RobotConfig, surroundings: Surroundings, lock: threading.Lock
     ) -> None:
         self._lock = lock
-        listen = self._locked
-        if robot.driver.stopped_topic:
-            node.create_subscription(
-                Bool,
-                robot.driver.stopped_topic,
-                listen(lambda msg: surroundings.on_robot_stopped(msg.data)),
-                qos.DATA,
-            )
-        if robot.driver.running_topic:
-            node.create_subscription(
-                Bool,
-                robot.driver.running_topic,
-                listen(lambda msg: surroundings.on_robot_stopped(not msg.data)),
-                qos.DATA,
-            )
-        if robot.driver.speed_scaling_topic:
-            node.create_subscription(
+        stopped = surroundings.on_robot_stopped
+        for kind, topic, take in (
+            (Bool, robot.driver.stopped_topic, lambda msg: stopped(msg.data, 'stopped')),
+            (Bool, robot.driver.running_topic, lambda msg: stopped(not msg.data, 'running')),
+            (
                 Float64,
                 robot.driver.speed_scaling_topic,
-                listen(lambda msg: surroundings.on_speed_scaling(msg.data)),
-                qos.DATA,
-            )
+                lambda msg: surroundings.on_speed_scaling(msg.data),
+            ),
+        ):
+            if topic:
+                listen_latched(node, kind, topic, self._locked(take))
 
-    def _locked(self, take: Callable[[object], None]) -> Callable[[object], None]:
-        def callback(msg: object) -> None:
+    def _locked(self, take: Callable[[Any], None]) -> Callable[[Any], None]:
+        def callback(msg: Any) -> None:
             with self._lock:
                 take(msg)
 

@@ -19,6 +19,7 @@ from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 
 from bc_runtime.ros import qos
+from bc_runtime.ros.latched_input import listen_latched
 from bc_runtime.spec import RobotConfig
 from bc_runtime.spec.joint_config import TWIST_AXES
 
@@ -57,7 +58,7 @@ class HumanInput:
         self._button = robot.human.takeover_button
         human = robot.human
         if human.estop_topic:
-            node.create_subscription(Bool, robot.human.estop_topic, self._estop, qos.DATA)
+            listen_latched(node, Bool, robot.human.estop_topic, self._estop)
         if not human.can_take_over:
             return
         if human.takeover_type == 'joy':

@@ -95,8 +95,8 @@ class PreflightServer:
         robot: RobotConfig,
         loop: ControlLoop,
         lock: threading.Lock,
-        *,
         policy: Callable[[], PolicyFacts | None],
+        *,
         dry_run: bool,
     ) -> None:
         self._node, self._robot, self._loop, self._lock = node, robot, loop, lock

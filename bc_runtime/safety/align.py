@@ -90,19 +90,25 @@ class Approach:
                 f'numbers for {[one.name for one in self._limits]}'
             )
         self.reset()
-        clipped = tuple(
-            min(max(q, one.low), one.high) for q, one in zip(target, self._limits, strict=True)
-        )
-        gaps = self._gaps(clipped, command)
-        far = [
+        clipped = self._clipped(target)
+        far = self.too_far(clipped, command)
+        if not far:
+            self._target = clipped
+        return far
+
+    def too_far(self, target: Sequence[float], command: Sequence[float]) -> str:
+        """Return which joints are too far from a target for an approach; empty if none. (n,)."""
+        gaps = self._gaps(self._clipped(target), command)
+        return '; '.join(
             f'{one.name}: {gap:.3g} away, allowed {reach:.3g}'
             for gap, reach, one in zip(gaps, self._reach, self._limits, strict=True)
             if gap > reach
-        ]
-        if far:
-            return '; '.join(far)
-        self._target = clipped
-        return ''
+        )
+
+    def _clipped(self, target: Sequence[float]) -> tuple[float, ...]:
+        return tuple(
+            min(max(q, one.low), one.high) for q, one in zip(target, self._limits, strict=True)
+        )
 
     def update(self, command: Sequence[float], now_ns: int) -> bool:
         """Take note of this tick's command, shape (n,); return `aligned`.

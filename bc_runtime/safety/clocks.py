@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clocks that do not agree: a stepped wall clock, a sender elsewhere, stamps that stand still.
 
-All times are passed in, in nanoseconds; nothing here reads a clock. What is found here is reported
-and may refuse a start; it never moves the robot, because the control loop lives on the monotonic
-clock.
+All times are passed in, in nanoseconds; nothing here reads a clock. Ages and timeouts live on the
+monotonic clock; the plan lies on the clock of the stamps, so that a step of that one must stop the
+robot before it follows the plan to another time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ClockStep:
         hold_s: `active` for this long after a step [s].
     """
 
-    def __init__(self, threshold_s: float = 0.05, *, hold_s: float = 10.0) -> None:
+    def __init__(self, threshold_s: float = 0.05, *, hold_s: float = 1.0) -> None:
         self._threshold_ns = round(threshold_s * 1e9)
         self._hold_ns = round(hold_s * 1e9)
         self._offset_ns: int | None = None

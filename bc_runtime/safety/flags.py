@@ -221,8 +221,8 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
             'the control loop stood still: find out what blocked it, then resume', reseed=True
         ),
         Flag.TICKS_MISSED: _slow('too many control ticks are late: free a CPU core'),
-        Flag.CLOCK_STEP: _warn(
-            'the wall clock was stepped; ages are judged by the monotonic clock'
+        Flag.CLOCK_STEP: _policy_hold(
+            'the clock was stepped, and the plan lies on it: see what sets it, then resume'
         ),
         Flag.CLOCK_SKEW: _warn(
             'stamps of another machine do not agree with this clock: run chrony'

@@ -114,16 +114,16 @@ class TrackingMonitor:
 
 
 def not_farther_than(
-    reference: Sequence[float], measured: Sequence[float], tolerance: float
+    reference: Sequence[float], measured: Sequence[float], tolerance: Sequence[float]
 ) -> tuple[float, ...]:
     """Keep a reference within `tolerance` of the measured position (anti-wind-up).
 
     A blocked joint must not let the command run away from it, or it snaps when it comes free. The
-    band is the tracking tolerance, far wider than any lag, so in normal operation this changes
-    nothing. Shapes (n,).
+    tolerance is that of tracking or more, far wider than any lag, so that this changes nothing in
+    normal operation. Shapes (n,).
     """
     return tuple(
-        min(max(r, m - tolerance), m + tolerance) for r, m in zip(reference, measured, strict=True)
+        min(max(r, m - t), m + t) for r, m, t in zip(reference, measured, tolerance, strict=True)
     )
 
 

@@ -53,6 +53,25 @@ def test_a_robot_outside_its_limits_starts_only_to_recover():
     assert allowed.blockers() == ()
 
 
+def test_those_who_say_that_the_robot_has_stopped_are_believed_each():
+    one = Surroundings(LIMITS)
+    one.on_robot_stopped(True, 'stopped')
+    one.on_robot_stopped(False, 'running')
+    for _ in range(2):
+        assert Flag.ROBOT_STOPPED in raised(one)
+    assert 'stopped itself' in one.blockers()[0]
+    one.on_robot_stopped(False, 'stopped')
+    assert raised(one) == set()
+
+
+def test_a_stop_that_is_over_before_the_next_tick_counts_once():
+    one = Surroundings(LIMITS)
+    one.on_robot_stopped(True, 'stopped')
+    one.on_robot_stopped(False, 'stopped')
+    assert raised(one) == {Flag.ROBOT_STOPPED}
+    assert raised(one) == set()
+
+
 def test_a_joint_at_its_end_and_a_gripper_pressed_shut_may_start():
     one = Surroundings(LIMITS, grippers=['b'])
     joint_states(one, (1.2, 1.005))

@@ -197,6 +197,39 @@ def test_whatever_ends_it_the_last_velocity_is_zero(robot, way):
     rig.audit()
 
 
+@ROBOTS
+@pytest.mark.parametrize(
+    'way', ['shutdown after estop', 'estop after shutdown', 'deactivate after estop']
+)
+def test_an_emergency_stop_does_not_end_the_process_while_the_robot_rolls(robot, way):
+    rig = Rig(robot).auto()
+    first, second = way.split(' after ')[::-1]
+    for each in (first, second):
+        if each == 'estop':
+            rig.loop.on_estop(True)
+        else:
+            rig.loop.post(Event(each.upper()))
+        rig.run(0.02)
+    assert rig.loop.rolls
+    assert not rig.results[-1].finished
+    while rig.loop.rolls and len(rig.results) < 500:
+        rig.run(0.02)
+    assert rig.speed == (0.0, 0.0)
+    assert rig.run(0.02).finished == ('shutdown' in way)
+    rig.audit()
+
+
+@ROBOTS
+def test_a_tick_that_cannot_be_decided_brakes(robot):
+    rig = Rig(robot).auto()
+    before = max(map(abs, rig.speed))
+    command = rig.loop.brake()
+    assert max(map(abs, command.velocity)) < before
+    rig.loop.on_estop(True)
+    rig.run(1.0)
+    assert rig.loop.brake() is None  # nothing rolls
+
+
 def test_joints_brake_before_their_limit_from_where_they_are_measured():
     rig = Rig(ARM, wanted=(1.0, -1.0)).auto()
     rig.run(3.0)

@@ -67,7 +67,7 @@ def test_one_value_that_is_not_finite_refuses_the_chunk_and_is_named(make_chunk,
         ({'kinds': ('gripper',)}, '2 action names, got 1 kinds'),
         ({'references': ('absolute',)}, '1 references'),
         ({'dt_ns': 0}, 'dt_ns is in nanoseconds'),
-        ({'dt_ns': 20}, 'expected a step dt_ns above 2000, got 20'),
+        ({'dt_ns': 20}, 'expected a step dt_ns above 2000 and up to 600000000000, got 20'),
     ],
 )
 def test_impossible_chunks_are_refused_with_both_sides(fields, message):
@@ -82,8 +82,18 @@ def test_impossible_chunks_are_refused_with_both_sides(fields, message):
 
 
 def test_an_unknown_kind_is_refused(make_chunk):
-    with pytest.raises(ValueError, match='teleport'):
+    with pytest.raises(ExecutionError, match="'teleport' is not a valid ActionKind; kinds: "):
         make_chunk(np.zeros((2, 1)), kinds=('teleport',))
+    with pytest.raises(ExecutionError, match="'sideways' is not a valid Reference"):
+        make_chunk(np.zeros((2, 1)), kinds=('joint_position',), references=('sideways',))
+
+
+@pytest.mark.parametrize(
+    'fields', [{'sequence': 2**63}, {'sequence': -1}, {'stamp_index': 2**31}, {'dt_ns': 2**62}]
+)
+def test_numbers_that_do_not_fit_are_refused(make_chunk, fields):
+    with pytest.raises(ExecutionError):
+        make_chunk(np.zeros((2, 1)), **fields)
 
 
 @pytest.mark.parametrize(

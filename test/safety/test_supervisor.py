@@ -213,7 +213,7 @@ def test_after_lost_joint_states_the_resume_starts_from_the_measured_pose() -> N
 
 def test_warn_changes_nothing_but_is_reported() -> None:
     desk = Desk().to(State.AUTO)
-    desk.flags[Flag.CLOCK_STEP] = '+5.0 s'
+    desk.flags[Flag.CLOCK_SKEW] = '+5.0 s'
     step = desk.tick()
     assert step.source is Source.POLICY
     assert step.severity is Severity.WARN

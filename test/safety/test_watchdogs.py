@@ -202,8 +202,8 @@ def test_tracking_allows_for_the_lag() -> None:
 
 
 def test_anti_wind_up_changes_nothing_within_the_tolerance() -> None:
-    assert not_farther_than([0.1, 1.0], [0.0, 0.0], 0.15) == (0.1, 0.15)
-    assert not_farther_than([-1.0], [0.0], 0.15) == (-0.15,)
+    assert not_farther_than([0.1, 1.0], [0.0, 0.0], [0.15, 0.15]) == (0.1, 0.15)
+    assert not_farther_than([-1.0, 7.0], [0.0, 0.0], [0.15, math.inf]) == (-0.15, 7.0)
 
 
 def test_frozen_joint_states_need_motion_of_the_command() -> None:
