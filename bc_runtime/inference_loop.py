@@ -22,7 +22,7 @@ from bc_runtime.execution import (
     TriggerDecision,
     TriggerMode,
 )
-from bc_runtime.policy import PolicyFacts, PolicySlot, Prefix, accepts_prefix
+from bc_runtime.policy import InferenceFailed, PolicyFacts, PolicySlot, Prefix, accepts_prefix
 from bc_runtime.spec import BcError, ExecutionError
 from bc_runtime.spec.errors import available
 
@@ -167,11 +167,18 @@ class InferenceLoop:
             PolicyError: the policy gave no usable chunk.
         """
         try:
-            prefix = self._prefix(inputs)
-            inference, facts = self.slot.infer(inputs.tensors, prefix=prefix)
+            return self._infer(inputs)
         except BcError:
             self.failed()
             raise
+        # Whatever it is, the thread that infers must live, and the trigger must not wait for ever.
+        except Exception as error:
+            self.failed()
+            raise InferenceFailed(f'{type(error).__name__}: {error}') from error
+
+    def _infer(self, inputs: PolicyInputs) -> InferenceResult:
+        prefix = self._prefix(inputs)
+        inference, facts = self.slot.infer(inputs.tensors, prefix=prefix)
         spec = facts.spec
         self._sequence += 1
         chunk = ActionChunk(

@@ -30,6 +30,7 @@ from bc_runtime.observation.reasons import Reason, ReasonCode
 from bc_runtime.observation.resize import resize_image
 from bc_runtime.observation.serialized import read_compressed_image, read_image
 from bc_runtime.observation.stream_buffer import (
+    Defect,
     PushResult,
     Sample,
     StreamBuffer,
@@ -66,6 +67,7 @@ __all__ = [
     'read_compressed_image',
     'resize_image',
     'make_picture',
+    'Defect',
     'FieldPath',
     'FieldPathError',
     'ImageError',

@@ -167,7 +167,7 @@ class ObservationAssembler:
         *,
         stamp_ns: int,
         arrival_ns: int | None,
-        values: Mapping[str, float] | Sequence[float],
+        values: Mapping[str, float] | Sequence[float] | Defect,
     ) -> PushResult:
         """Take one message of a vector stream.
 
@@ -175,7 +175,8 @@ class ObservationAssembler:
             stream: Name in the robot YAML.
             stamp_ns: As for joint states; likewise arrival_ns.
             arrival_ns: Monotonic clock, None offline.
-            values: By field name, or one per field in the order of the robot YAML.
+            values: By field name, or one per field in the order of the robot YAML; or why the
+                message has none.
 
         Raises:
             UnknownStream: the policy does not use this stream.
@@ -183,7 +184,7 @@ class ObservationAssembler:
         found = self._stream(vector_stream(stream))
         if not isinstance(found.reader, VectorReader):
             raise TypeError(f'{found.name} has no vector reader')
-        row = found.reader.read(values)
+        row = values if isinstance(values, Defect) else found.reader.read(values)
         with self._lock:
             return _push(found, stamp_ns, arrival_ns, row)
 
@@ -201,6 +202,17 @@ class ObservationAssembler:
         """Say when the episode starts; only `repeat_first` makes use of it."""
         with self._lock:
             self._episode_ns = t_ns
+
+    def adopt(self, other: ObservationAssembler) -> None:
+        """Take over the samples of another policy's assembler, where both read a stream alike.
+
+        A policy that looks back then need not wait until its history has come once more.
+        """
+        with other._lock, self._lock:
+            for name, stream in self._streams.items():
+                old = other._streams.get(name)
+                if old is not None and old.columns == stream.columns:
+                    stream.buffer.adopt(old.buffer)
 
     def clear(self) -> None:
         """Forget every sample, e.g. when simulated time jumped back; the instruction stays."""

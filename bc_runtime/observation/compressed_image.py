@@ -101,7 +101,10 @@ def _imdecode(image: CompressedImage, data: memoryview) -> NDArray[Any]:
             encoding=image.format,
         )
     # UNCHANGED keeps the depth of 16-bit files and ignores an EXIF rotation, as image_transport.
-    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # e.g. a header that speaks of more pixels than there may be
+        array = None
     if array is None:
         raise ImageError(
             f'the compressed picture with format {image.format!r} and {len(data)} bytes '

@@ -137,6 +137,11 @@ class StreamBuffer(Generic[T]):
         index = bisect_right(self._stamps, t_ns)
         return self._stamps[index - 1] if index else None
 
+    def adopt(self, other: StreamBuffer[T]) -> None:
+        """Take over the samples of a buffer of the same stream; latencies must be the same."""
+        for sample in other._samples:
+            self.push(sample.stamp_ns + self._latency_ns, sample.arrival_ns, sample.payload)
+
     def clear(self) -> None:
         """Forget all samples; the counters stay."""
         self._stamps.clear()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -96,7 +97,7 @@ class TensorMaker:
         # What another thread is busy with comes last; complaints keep the order of the inputs.
         for item, selections in images:
             if not self._pictures.under_way(item, selections[-1].first):
-                with suppress(ImageError):
+                with suppress(ImageError, cv2.error, MemoryError):
                     self._pictures.get(item, selections[-1].first, decoded)
         for item, selections in images:
             self._image(item, selections, decoded, made)
@@ -120,7 +121,7 @@ class TensorMaker:
         stream = camera_stream(item.camera)
         try:
             pictures = [self._pictures.get(item, s.first, decoded) for s in selections]
-        except ImageError as error:
+        except (ImageError, cv2.error, MemoryError) as error:
             made.reasons.append(reason(ReasonCode.DECODE, stream, str(error)))
             return
         if is_blank(item, pictures[-1]):

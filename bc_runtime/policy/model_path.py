@@ -59,7 +59,12 @@ def find_model(path_or_name: str | Path, *, model_dirs: Sequence[Path]) -> Path:
             requested=text,
             available=list_models(model_dirs),
         )
-    path = Path(text).expanduser()
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:  # the home of nobody
+        raise ModelNotFound(
+            f'model {text!r}: {error}', requested=text, available=list_models(model_dirs)
+        ) from None
     suffix = suffix_of(path)
     is_path = isinstance(path_or_name, Path) or '/' in text or bool(suffix)
     candidates = [path] if is_path else []
@@ -69,8 +74,15 @@ def find_model(path_or_name: str | Path, *, model_dirs: Sequence[Path]) -> Path:
             directory / f'{text}{ending}' for directory in model_dirs for ending in endings
         ]
     for candidate in candidates:
-        if candidate.is_file():
-            return candidate
+        try:
+            if candidate.is_file():
+                return candidate
+        except OSError as error:  # a name that is too long, a folder that may not be read
+            raise ModelNotFound(
+                f'model {text!r}: {error.strerror or error}',
+                requested=text,
+                available=list_models(model_dirs),
+            ) from None
     names = list_models(model_dirs)
     beside = list_models([path.parent]) if is_path and path.parent.is_dir() else ()
     where = ', '.join(str(directory) for directory in model_dirs) or '(no model directory is set)'

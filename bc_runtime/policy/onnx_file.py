@@ -86,8 +86,12 @@ class _Found:
     external: dict[str, None] = field(default_factory=dict)
 
 
-def read_onnx_file(path: Path) -> OnnxFile:
+def read_onnx_file(path: Path, *, digest: bool = True) -> OnnxFile:
     """Read what an ONNX file says of itself, and refuse external data outside its directory.
+
+    Args:
+        path: The file.
+        digest: Whether to read all of it, for `sha256` and `size`; without, only what it says.
 
     Raises:
         ModelFileError: unreadable, empty, not ONNX, truncated, or with external data that is not a
@@ -101,17 +105,17 @@ def read_onnx_file(path: Path) -> OnnxFile:
                 raise ModelFileError(f'{path}: the file is empty; copy or export the model again')
             found = _scan(path, Window(file), size)
             file.seek(0)
-            digest = hashlib.file_digest(file, 'sha256').hexdigest()
+            sha256 = hashlib.file_digest(file, 'sha256').hexdigest() if digest else ''
     except OSError as error:
         raise ModelFileError(f'{path}: cannot be read: {error.strerror or error}') from None
     external = tuple(sorted(found.external))
-    if external:
-        digest, extra = _external_digest(path, digest, external)
+    if external and digest:
+        sha256, extra = _external_digest(path, sha256, external)
         size += extra
     return OnnxFile(
         path=path,
         size=size,
-        sha256=digest,
+        sha256=sha256,
         ir_version=found.ir_version,
         opsets=MappingProxyType(found.opsets),
         producer=' '.join(found.producer).strip(),

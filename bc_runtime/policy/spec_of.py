@@ -20,7 +20,7 @@ CONNECT_TIMEOUT_S = 2.0
 
 
 def spec_of(path_or_name: str | Path, model_dirs: Sequence[Path]) -> PolicySpec:
-    """Return the spec of a model given by path, name or address.
+    """Return the spec of a model given by path, name or address; its weights are not read.
 
     Raises:
         PolicyError: no such model, not a model, no spec in it, no server at the address.
@@ -36,4 +36,4 @@ def spec_of(path_or_name: str | Path, model_dirs: Sequence[Path]) -> PolicySpec:
         return contract.read_remote_file(found).spec
     if suffix_of(found) == archive.SUFFIX:
         return archive.read_program_spec(archive.read_program_file(found))
-    return read_spec(read_onnx_file(found.resolve()), requested=found)
+    return read_spec(read_onnx_file(found.resolve(), digest=False), requested=found)

@@ -17,7 +17,7 @@ from bc_msgs import msg as bc_msg
 from bc_runtime.execution import ActionChunk, CommittedPrefix
 from bc_runtime.inference_loop import PolicyInputs
 from bc_runtime.observation import Observation
-from bc_runtime.spec import PolicySpec
+from bc_runtime.spec import ObservationError, PolicySpec
 
 NS = 1_000_000_000
 
@@ -61,7 +61,13 @@ def tensor_from_msg(msg: bc_msg.Tensor) -> NDArray[np.generic]:
     if msg.dtype == 'utf8':
         words = bytes(msg.data).decode().split('\0')
         return np.array(words, dtype=object).reshape(tuple(msg.shape))
-    values = np.frombuffer(msg.data, dtype=np.dtype(msg.dtype)).reshape(tuple(msg.shape))
+    try:
+        values = np.frombuffer(msg.data, dtype=np.dtype(msg.dtype)).reshape(tuple(msg.shape))
+    except (TypeError, ValueError) as error:
+        raise ObservationError(
+            f'tensor {msg.name!r}: {len(msg.data)} bytes are no {msg.dtype!r} of shape '
+            f'{list(msg.shape)}: {error}'
+        ) from None
     values.flags.writeable = False
     return values
 

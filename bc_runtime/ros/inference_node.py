@@ -37,20 +37,17 @@ from bc_runtime.policy import (
     load_policy,
 )
 from bc_runtime.policy.slot import SlotState, SlotStatus
-from bc_runtime.policy.spec_of import spec_of
 from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.diagnostics import Diagnostics
-from bc_runtime.ros.inference_parameters import PARAMETERS, trigger_options
+from bc_runtime.ros.inference_parameters import PARAMETERS, role_of, trigger_options
 from bc_runtime.ros.lifecycle import DeploymentNode
 from bc_runtime.ros.model_folders import ModelFolders
 from bc_runtime.ros.policy_info import policy_info
 from bc_runtime.ros.policy_keeper import PolicyKeeper
 from bc_runtime.ros.runtime import run_node
-from bc_runtime.spec import BcError, ConfigError, PolicyError, RobotConfig
-from bc_runtime.spec.errors import available
+from bc_runtime.spec import BcError, ObservationError, PolicyError, RobotConfig
 
-ROLES = ('active', 'shadow')
 SHADOW_NICENESS = 15
 #: The worker looks at the clock this often for triggers that wait for a time [s].
 _POLL_S = 0.005
@@ -73,6 +70,7 @@ class InferenceNode(DeploymentNode):
         self._problem = ''
         self._inference_s = 0.0
         self._reverting = False
+        self._configured = False
         self._keeper = PolicyKeeper()
         self._remark = ''
         self._first = True
@@ -91,10 +89,7 @@ class InferenceNode(DeploymentNode):
         """Load the policy, test it, and tell everybody what it is."""
         self._robot = RobotConfig.from_file(robot_file(self.get_parameter('robot').value))
         value = lambda name: self.get_parameter(name).value  # noqa: E731
-        if value('role') not in ROLES:
-            raise ConfigError(
-                f'parameter role: expected one of {available(ROLES)}, got {value("role")!r}'
-            )
+        self._shadow = role_of(self) == 'shadow'
         self._slot = PolicySlot(on_change=self._on_slot)
         self._directories = ModelFolders.of(value('model_directories'), value('model'))
         self._loop = InferenceLoop(self._slot, trigger_options(self))
@@ -115,6 +110,7 @@ class InferenceNode(DeploymentNode):
             self.add_on_set_parameters_callback(self._check_parameters)
             self.add_post_set_parameters_callback(self._apply_parameters)
         self._diagnostics = Diagnostics(self, self._diagnose)
+        self._configured = True
 
     def activate(self) -> None:
         """Start the worker."""
@@ -136,6 +132,7 @@ class InferenceNode(DeploymentNode):
 
     def cleanup(self) -> None:
         """Drop the policy and every interface."""
+        self._configured = False
         self._slot.close()
         self._keeper.clear()
         self.destroy_interfaces()
@@ -156,15 +153,11 @@ class InferenceNode(DeploymentNode):
     def _load(self, requested: str) -> None:
         self._load_began = time.monotonic()
 
-        def loader() -> Policy:
-            policy = self._load_file(requested)
-            self._keeper.loaded(requested, policy)
-            return policy
-
         def check(policy: Policy) -> None:
             check_binding(policy.spec, self._robot)
+            self._keeper.loaded(requested, policy)
 
-        self._slot.load(loader, requested=requested, check=check)
+        self._slot.load(lambda: self._load_file(requested), requested=requested, check=check)
 
     def _rebuild(self, active: PolicyFacts, error: BcError) -> None:
         """Make the session of the policy in charge anew, beside the one that raises."""
@@ -177,10 +170,9 @@ class InferenceNode(DeploymentNode):
         self._remark = f'the session is made anew: {error}'
         self._load_began = time.monotonic()
         self._rebuilding = True
+        name = active.requested
         try:
-            self._slot.load(
-                lambda: self._load_file(active.requested), requested=active.requested, check=check
-            )
+            self._slot.load(lambda: self._load_file(name), requested=name, check=check)
         except SlotBusy:  # somebody was quicker; what they load comes next
             self._rebuilding = False
 
@@ -188,28 +180,30 @@ class InferenceNode(DeploymentNode):
         """Tell the controller that no chunks will come of this policy."""
         self.get_logger().error(f'given up: {reason}')
         self._remark = reason
-        status = replace(self._slot.status, reason='')
-        self._publish_info(status, bc_msg.PolicyInfo.STATE_BROKEN)
+        self._publish_info(replace(self._slot.status, reason=''), bc_msg.PolicyInfo.STATE_BROKEN)
 
     def _check_parameters(self, changed: Sequence[RosParameter]) -> SetParametersResult:
         """Refuse at once what can be known at once: no such file, no spec, another robot."""
         for parameter in changed:
             if parameter.name != 'model' or self._reverting:
                 continue
-            try:
-                if self._slot.status.state is SlotState.LOADING:
-                    raise PolicyError('another policy is being loaded; wait for policy_info')
-                self._directories.check(parameter.value)
-                check_binding(spec_of(parameter.value, self._directories.searched), self._robot)
-            except BcError as error:
-                return SetParametersResult(successful=False, reason=str(error))
+            reason = self._directories.refusal(parameter.value, self._robot)
+            if self._slot.status.state is SlotState.LOADING:
+                reason = 'another policy is being loaded; wait for policy_info'
+            if reason:
+                return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
 
     def _apply_parameters(self, changed: Sequence[RosParameter]) -> None:
         for parameter in changed:
-            if parameter.name == 'model' and not self._reverting:
-                self._retry.begin_anew()
+            if parameter.name != 'model' or self._reverting or not self._configured:
+                continue
+            self._retry.begin_anew()
+            try:
                 self._load(parameter.value)
+            except SlotBusy as error:  # a session is being made anew, since a moment ago
+                self.get_logger().error(f'{parameter.value!r} is not taken: {error}')
+                self._revert(self._slot.active.requested if self._slot.active else '')
 
     def _on_slot(self, status: SlotStatus) -> None:
         """Say what became of a load; called from the thread that made the change."""
@@ -221,6 +215,7 @@ class InferenceNode(DeploymentNode):
             self._retry.cannot_rebuild()
             self._give_up(f'no new session: {status.reason}')
         elif status.state is SlotState.FAILED:
+            self._keeper.forget_loaded()
             self.get_logger().error(f'{status.requested!r} is not taken: {status.reason}')
             self._publish_info(status, info.STATE_FAILED)
             if active is not None:
@@ -229,7 +224,7 @@ class InferenceNode(DeploymentNode):
             self._publish_info(status, info.STATE_LOADING)
         elif status.state is SlotState.IDLE and active is not None:
             self._keeper.took_over(active.policy_id, chunks=self._loop.sequence)
-            if self.get_parameter('role').value == 'shadow':  # nobody judges its chunks
+            if self._shadow:  # nobody judges its chunks
                 self._keeper.executed(active.policy_id, self._loop.sequence + 1)
             if self.get_parameter('model').value != active.requested:
                 self._revert(active.requested)
@@ -296,11 +291,17 @@ class InferenceNode(DeploymentNode):
     # Callbacks: store and wake ------------------------------------------------------------------
 
     def _on_observation(self, msg: bc_msg.Observation) -> None:
-        if msg.valid:
-            self._loop.on_observation(convert.policy_inputs(msg))
-            with self._wake:
-                self._fresh = True
-                self._wake.notify()
+        if not msg.valid:
+            return
+        try:
+            inputs = convert.policy_inputs(msg)
+        except ObservationError as error:
+            self.get_logger().error(f'observation refused: {error}', throttle_duration_sec=1.0)
+            return
+        self._loop.on_observation(inputs)
+        with self._wake:
+            self._fresh = True
+            self._wake.notify()
 
     def _on_execution_state(self, msg: bc_msg.ExecutionState) -> None:
         if msg.epoch != self._epoch:
@@ -318,7 +319,7 @@ class InferenceNode(DeploymentNode):
     # Worker -------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        if self.get_parameter('role').value == 'shadow':
+        if self._shadow:
             # Of this thread alone: what only watches must never delay what acts.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SHADOW_NICENESS)
         waits_for_time = self.get_parameter('trigger').value != 'as_fast_as_possible'

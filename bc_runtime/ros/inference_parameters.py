@@ -8,6 +8,10 @@ from rclpy.node import Node
 
 from bc_runtime.inference_loop import TriggerOptions
 from bc_runtime.ros.parameters import Parameter
+from bc_runtime.spec import ConfigError
+from bc_runtime.spec.errors import available
+
+ROLES = ('active', 'shadow')
 
 PARAMETERS = (
     Parameter(
@@ -105,3 +109,15 @@ def trigger_options(node: Node) -> TriggerOptions:
         n_action_steps=value('n_action_steps'),
         horizon_s=value('trigger_horizon_s'),
     )
+
+
+def role_of(node: Node) -> str:
+    """Return whether the node acts or watches.
+
+    Raises:
+        ConfigError: there is no such role.
+    """
+    role = str(node.get_parameter('role').value)
+    if role not in ROLES:
+        raise ConfigError(f'parameter role: expected one of {available(ROLES)}, got {role!r}')
+    return role

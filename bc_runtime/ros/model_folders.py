@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bc_runtime.binding import check_binding
 from bc_runtime.policy.errors import ModelNotAllowed
 from bc_runtime.policy.model_path import check_allowed, find_model
 from bc_runtime.policy.remote import contract
+from bc_runtime.policy.spec_of import spec_of
 from bc_runtime.resources import model_directories
-from bc_runtime.spec import PolicyError
+from bc_runtime.spec import BcError, PolicyError, RobotConfig
 from bc_runtime.spec.errors import available
 
 
@@ -61,3 +63,15 @@ class ModelFolders:
                 )
             return
         check_allowed(find_model(model, model_dirs=self.searched), allowed_dirs=self.allowed)
+
+    def refusal(self, model: str, robot: RobotConfig) -> str:
+        """Return what can be known at once against a model for a robot; empty if nothing."""
+        try:
+            self.check(model)
+            check_binding(spec_of(model, self.searched), robot)
+        except BcError as error:
+            return str(error)
+        # A name or a file must never end the node, whatever is wrong with it.
+        except Exception as error:  # noqa: BLE001
+            return f'{type(error).__name__}: {error}'
+        return ''

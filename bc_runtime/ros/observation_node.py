@@ -10,11 +10,11 @@ observation tells why.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 import sys
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import QoSProfile
@@ -24,7 +24,9 @@ from std_msgs.msg import String
 
 from bc_msgs import msg as bc_msg
 from bc_runtime.observation import (
+    Defect,
     FieldPath,
+    FieldPathError,
     Observation,
     ObservationAssembler,
     Reason,
@@ -76,6 +78,16 @@ _EARLY = 0.05
 _HUMAN_REASONS = (ReasonCode.NO_INSTRUCTION, ReasonCode.UNKNOWN_INSTRUCTION)
 
 
+class _Listener(NamedTuple):
+    """What a subscription is made of."""
+
+    request: StreamRequest
+    message: type[Any]
+    callback: Callable[[Any], None]
+    profile: QoSProfile
+    raw: bool
+
+
 class ObservationNode(DeploymentNode):
     """See the module's docstring."""
 
@@ -84,7 +96,7 @@ class ObservationNode(DeploymentNode):
         self._assembler: ObservationAssembler | None = None
         self._spec: PolicySpec | None = None
         self._policy_id = ''
-        self._sensors: list[Subscription] = []
+        self._sensors: dict[str, tuple[StreamRequest, Subscription]] = {}
         self._working = False
         self._epoch = 0
         self._sequence = 0
@@ -141,47 +153,58 @@ class ObservationNode(DeploymentNode):
         try:
             spec = PolicySpec.from_json(msg.spec_json, source='policy_info')
             assembler = ObservationAssembler(spec=spec, robot=self._robot)
+            listeners = self._listeners(assembler)
         except BcError as error:
             self._problem = str(error)
             self.get_logger().error(f'cannot serve policy {msg.name!r}: {error}')
             return
         self._problem = ''
+        if self._assembler is not None:
+            assembler.adopt(self._assembler)
         self._spec, self._assembler, self._policy_id = spec, assembler, msg.policy_id
         if not self._served:
             self._waiting_since = time.monotonic()
-        self._subscribe(assembler)
+        self._subscribe(listeners)
         if self._instruction is not None:
             self._set_instruction(self._instruction)
 
-    def _subscribe(self, assembler: ObservationAssembler) -> None:
-        for subscription in self._sensors:
-            self.destroy_subscription(subscription)
-        self._sensors.clear()
+    def _listeners(self, assembler: ObservationAssembler) -> list[_Listener]:
+        """Return how to listen to each stream that the policy needs.
+
+        Raises:
+            BcError: a field path or a message type is not one.
+        """
+        found = []
         for request in assembler.streams.values():
+            callback: Callable[[Any], None]
+            profile, raw = qos.SENSOR, False
             if request.kind is StreamKind.JOINT_STATES:
-                profile = _profile(self._robot.joint_states)
-                self._listen(request, self._on_joint_state, profile)
+                callback, profile = self._on_joint_state, _profile(self._robot.joint_states)
             elif request.kind is StreamKind.CAMERA:
                 # Undecoded bytes: most pictures are never looked at.
-                self._listen(request, partial(self._on_image, request.key), raw=True)
+                callback, raw = partial(self._on_image, request.key), True
             elif request.kind is StreamKind.VECTOR:
                 paths = [FieldPath(path) for path in request.fields.values()]
                 callback = partial(self._on_vector, request.key, paths)
-                self._listen(request, callback, _profile(self._robot.streams[request.key]))
+                profile = _profile(self._robot.streams[request.key])
+            else:
+                continue
+            found.append(_Listener(request, message_class(request.type), callback, profile, raw))
+        return found
 
-    def _listen(
-        self,
-        request: StreamRequest,
-        callback: Callable[[Any], None],
-        profile: QoSProfile = qos.SENSOR,
-        *,
-        raw: bool = False,
-    ) -> None:
-        self._sensors.append(
-            self.create_subscription(
-                message_class(request.type), request.topic, callback, profile, raw=raw
-            )
-        )
+    def _subscribe(self, listeners: Sequence[_Listener]) -> None:
+        """Listen to these streams; what is heard already is not interrupted."""
+        wanted = {one.request.name: one for one in listeners}
+        for name, (request, subscription) in list(self._sensors.items()):
+            if name not in wanted or wanted[name].request != request:
+                self.destroy_subscription(subscription)
+                del self._sensors[name]
+        for name, one in wanted.items():
+            if name not in self._sensors:
+                subscription = self.create_subscription(
+                    one.message, one.request.topic, one.callback, one.profile, raw=one.raw
+                )
+                self._sensors[name] = (one.request, subscription)
 
     def _on_instruction(self, msg: String) -> None:
         self._instruction = msg.data
@@ -239,11 +262,16 @@ class ObservationNode(DeploymentNode):
 
     def _on_vector(self, stream: str, paths: list[FieldPath], msg: object) -> None:
         if self._assembler is not None:
+            values: list[float] | Defect
+            try:
+                values = [path.read(msg) for path in paths]
+            except FieldPathError as error:
+                values = Defect(code=ReasonCode.MISSING_FIELD, text=str(error))
             self._assembler.push_vector(
                 stream,
                 stamp_ns=self._stamp(self._robot.streams[stream], msg),
                 arrival_ns=time.monotonic_ns(),
-                values=[path.read(msg) for path in paths],
+                values=values,
             )
             self._publish_if_due()
 

@@ -37,6 +37,11 @@ class PolicyKeeper:
         with self._lock:
             self._loaded = Kept(requested, policy)
 
+    def forget_loaded(self) -> None:
+        """What was loaded last will not take over."""
+        with self._lock:
+            self._loaded = None
+
     def rebuilt(self, policy: Policy) -> None:
         """The present policy has a new session; what was before it stays that."""
         with self._lock:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 import json
+import math
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,6 +23,7 @@ from bc_runtime.spec.inputs import (
     ImageInput,
     InstructionInput,
     PolicyInput,
+    PrefixInput,
     StateInput,
     VectorInput,
     read_input,
@@ -217,6 +219,8 @@ def _read(f: Fields) -> PolicySpec:
     if not actions:
         raise f.fail('output.groups', 'expected at least one group, got an empty list')
     dimensions = sum(len(group.names) for group in actions)
+    for item in inputs:
+        _check_prefix(f, item, dimensions)
     spec = PolicySpec(
         name=f.text('name', filled=True),
         version=f.text('version', '0'),
@@ -250,6 +254,23 @@ def _read(f: Fields) -> PolicySpec:
     )
     f.done()
     return spec
+
+
+def _check_prefix(f: Fields, item: PolicyInput, dimensions: int) -> None:
+    """Refuse a prefix that could not be filled: [..., P, D] actions, one delay."""
+    if not isinstance(item, PrefixInput):
+        return
+    size = math.prod(item.shape)
+    if item.role == 'actions' and (not item.shape or item.shape[-1] != dimensions):
+        raise f.fail(
+            'inputs',
+            f'the committed actions {item.name!r} have the shape {list(item.shape)}; expected '
+            f'[1, P, {dimensions}], one column for each action. Let the graph pad them itself',
+        )
+    if item.role == 'delay' and size != 1:
+        raise f.fail(
+            'inputs', f'the delay {item.name!r} is one number, got the shape {list(item.shape)}'
+        )
 
 
 def _range_names(inputs: Sequence[PolicyInput], actions: Sequence[ActionGroup]) -> tuple[str, ...]:

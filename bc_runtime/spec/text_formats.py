@@ -43,7 +43,8 @@ def parse_yaml(text: str) -> object:
     try:
         # Derived from SafeLoader: constructs plain values only.
         value: object = yaml.load(text, Loader=_StrictLoader)  # noqa: S506
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    # Its constructors of tagged values raise whatever they meet: KeyError, IndexError, ...
+    except Exception as error:  # noqa: BLE001
         raise TextFormatError(f'not valid YAML: {error}') from None
     return value
 

@@ -15,9 +15,11 @@ from bc_runtime.observation import (
     Alignment,
     AlignMode,
     CompressedImage,
+    Defect,
     ObservationAssembler,
     PushResult,
     RawImage,
+    ReasonCode,
     UnknownInstruction,
     UnknownStream,
     choose_stamp,
@@ -353,3 +355,35 @@ def test_choose_stamp_follows_the_robot_yaml(make_robot: Robots) -> None:
     assert choose_stamp(arrival, header_ns=None, received_ns=9) == 9
     with pytest.raises(ObservationError, match=r'front/image_raw.*clock: arrival'):
         choose_stamp(header, header_ns=None, received_ns=9)
+
+
+def test_a_policy_that_takes_over_has_the_history_already(
+    make_spec: Specs, make_robot: Robots, inputs: Any, push_joints: Push
+) -> None:
+    robot = make_robot()
+    old = ObservationAssembler(spec=make_spec(inputs.state(3), n_obs_steps=3), robot=robot)
+    for k in range(40):
+        push_joints(old, k * 10 * MS, 0.01 * k, 0.0, 0.05)
+    new = ObservationAssembler(spec=make_spec(inputs.state(3), n_obs_steps=3), robot=robot)
+    assert not new.assemble(390 * MS).valid
+    new.adopt(old)
+    assert new.assemble(390 * MS).tensors['state'].tobytes() == (
+        old.assemble(390 * MS).tensors['state'].tobytes()
+    )
+    # Whoever reads other joints cannot use the rows of this one.
+    other = ObservationAssembler(
+        spec=make_spec(inputs.state(joints=['shoulder'], units=['rad'])), robot=robot
+    )
+    other.adopt(old)
+    assert not other.assemble(390 * MS).valid
+
+
+def test_a_message_that_lacks_its_field_makes_the_observation_invalid(
+    make_spec: Specs, make_robot: Robots, inputs: Any
+) -> None:
+    assembler = ObservationAssembler(spec=make_spec(inputs.vector()), robot=make_robot())
+    lack = Defect(code=ReasonCode.MISSING_FIELD, text='data[3] is not there')
+    assembler.push_vector('wrench', stamp_ns=0, arrival_ns=None, values=lack)
+    observation = assembler.assemble(0)
+    assert not observation.valid
+    assert 'data[3] is not there' in str(observation.reasons[0])

@@ -161,3 +161,16 @@ def test_compressed_depth_without_a_picture_is_truncated() -> None:
     image = CompressedImage(format='16UC1; compressedDepth png', data=bytes(12))
     with pytest.raises(ImageError, match='12 bytes is truncated'):
         decode_image(image, color='depth')
+
+
+def test_a_header_that_promises_too_many_pixels_is_a_damaged_picture() -> None:
+    size = (60_000).to_bytes(4, 'big')
+    chunk = b'IHDR' + size + size + b'\x08\x02\x00\x00\x00'
+    png = (
+        b'\x89PNG\r\n\x1a\n'
+        + (13).to_bytes(4, 'big')
+        + chunk
+        + zlib.crc32(chunk).to_bytes(4, 'big')
+    )
+    with pytest.raises(ImageError, match='is damaged'):
+        decode_image(CompressedImage(format='png', data=memoryview(png)))

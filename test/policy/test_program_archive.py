@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import importlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,10 @@ def test_an_archive_says_what_it_is() -> None:
         ({GRAPH: lambda v: v.update(range_constraints={'s0': {}})}, 'free dimensions'),
         ({GRAPH: lambda v: first_node(v).update(target='torch.hub.load')}, 'torch.hub.load'),
         ({GRAPH: lambda v: first_node(v).update(target='_operator.call')}, '_operator.call'),
+        (
+            {GRAPH: lambda v: first_node(v).update(target='torch.ops.aten.from_file.default')},
+            'from_file',
+        ),
         ({GRAPH: lambda v: first_node(v).update(target='torch.ops.evil.run.default')}, 'evil'),
         (
             {
@@ -127,6 +132,20 @@ def test_a_truncated_archive_is_refused(tmp_path: Path, cut: int) -> None:
 def test_an_archive_with_parts_missing_is_refused(repack: Repack, changes: Any) -> None:
     with pytest.raises(ModelFileError, match='is none, or is truncated or damaged'):
         read_program_file(repack(**changes))
+
+
+def test_only_what_was_looked_at_is_given_to_torch(tmp_path: Path) -> None:
+    # Two archives in one: readers do not agree which of them is meant.
+    other = io.BytesIO()
+    with zipfile.ZipFile(other, 'w') as archive:
+        archive.writestr('evil/data/sample_inputs/model.pt', b'EVIL')
+    path = tmp_path / 'two.pt2'
+    path.write_bytes(other.getvalue() + GOLDEN.read_bytes())
+    content = read_program_file(path).content
+    assert b'EVIL' not in content
+    with zipfile.ZipFile(io.BytesIO(content)) as packed, zipfile.ZipFile(GOLDEN) as golden:
+        assert packed.namelist() == golden.namelist()
+        assert all(packed.read(name) == golden.read(name) for name in golden.namelist())
 
 
 def test_damaged_weights_are_noticed(repack: Repack, tmp_path: Path) -> None:

@@ -453,6 +453,45 @@ def test_a_slow_server_costs_its_timeout_and_its_late_answer_is_not_taken(
     assert policy.infer(observation()).values.max() < 10.0
 
 
+def test_an_answer_too_many_is_not_taken_for_the_next_one(
+    server: Server, side_file: Callable[..., Path]
+) -> None:
+    policy = load_policy(side_file(), warm_up_runs=0)
+
+    def twice(message: dict[str, Any]) -> Any:
+        server._open[-1].send(pack(server.act(message)))
+        return server.act(message)
+
+    server.answer = twice
+    policy.infer(observation(1.0))
+    server.answer = server.act
+    buffered = policy._connection._socket.recv_messages  # type: ignore[attr-defined]
+    wait_until(lambda: not buffered.frames.empty())
+    with pytest.raises(InferenceFailed, match='not asked for'):
+        policy.infer(observation(2.0))
+    wait_until(lambda: policy._connection.connected)  # type: ignore[attr-defined]
+    assert policy.infer(observation(3.0)).values[0] == pytest.approx(3.0)
+
+
+def test_a_server_that_takes_nothing_costs_its_timeout(
+    server: Server, side_file: Callable[..., Path]
+) -> None:
+    policy = load_policy(side_file(timeout_s=0.2), warm_up_runs=0)
+    gate = threading.Event()
+
+    def stand_still(message: dict[str, Any]) -> Any:
+        gate.wait(WAIT_S)
+
+    server.answer = stand_still
+    connection = policy._connection  # type: ignore[attr-defined]
+    try:
+        # More than the sockets hold; the server reads the first part and then no more.
+        with pytest.raises(InferenceFailed):
+            connection.request(b'\0' * 200_000_000, timeout_s=0.2)
+    finally:
+        gate.set()
+
+
 def test_while_the_server_is_away_inferences_fail_at_once_and_it_is_found_again(
     server: Server, side_file: Callable[..., Path]
 ) -> None:

@@ -101,8 +101,21 @@ def drop(*path: Any) -> Change:
     return change
 
 
+def change_prefix(role: str, shape: list[int]) -> Change:
+    def change(spec: dict[str, Any]) -> None:
+        next(i for i in spec['inputs'] if i.get('role') == role)['shape'] = shape
+
+    return change
+
+
 MISTAKES: list[tuple[Change, str, str]] = [
     # what was changed, key path, what the message says
+    (
+        change_prefix('actions', [1, 50, 32]),
+        'inputs',
+        'the shape [1, 50, 32]; expected [1, P, 3], one column for each action',
+    ),
+    (change_prefix('delay', [2]), 'inputs', 'is one number, got the shape [2]'),
     (drop('chunk_size'), 'chunk_size', 'required key is missing; keys given here: control_hz,'),
     (
         put('chunk_sise', value=4),

@@ -104,7 +104,7 @@ def load_program(
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        program = torch.export.load(str(file.path))
+        program = torch.export.load(io.BytesIO(file.content))
     # torch raises what it likes; all of it means the same to the caller.
     except Exception as error:  # noqa: BLE001
         text = ' '.join(str(error).split())[:500]

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from socket import SO_SNDTIMEO, SOL_SOCKET
+import struct
 import threading
 import time
 from typing import Any
@@ -86,6 +88,8 @@ class Connection:
             )
         end = time.monotonic() + timeout_s
         try:
+            _discard_unasked(socket)
+            _limit_sending(socket, timeout_s)
             socket.send(data)
             answer = socket.recv(timeout=max(0.0, end - time.monotonic()))
         except TimeoutError:
@@ -212,6 +216,26 @@ class Connection:
         if self._accept is not None:
             self._accept(metadata)
         return metadata
+
+
+def _discard_unasked(socket: Any) -> None:
+    """Break a connection on which something lies that nobody asked for.
+
+    It would be taken for the answer to the next request, and each answer for that to the one
+    after it.
+    """
+    try:
+        socket.recv(timeout=0)
+    except TimeoutError:
+        return
+    raise ConnectionError('the server sent a message that was not asked for')
+
+
+def _limit_sending(socket: Any, timeout_s: float) -> None:
+    """Let sending give up: a server that stands still takes what is sent until it is full."""
+    whole, part = divmod(max(timeout_s, 0.001), 1.0)
+    limit = struct.pack('ll', int(whole), round(part * 1e6))
+    socket.socket.setsockopt(SOL_SOCKET, SO_SNDTIMEO, limit)
 
 
 def _describe(error: Exception) -> str:

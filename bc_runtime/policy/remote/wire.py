@@ -20,8 +20,8 @@ from bc_runtime.policy.errors import BackendUnavailable
 from bc_runtime.spec.errors import PolicyError
 
 _REFUSED_KINDS = 'VOc'
-#: Largest message that is read; three 4K pictures are 75 MB.
-MAX_MESSAGE_BYTES = 256_000_000
+#: Largest message that is read: a thousand actions of a hundred numbers are 0.8 MB.
+MAX_MESSAGE_BYTES = 8_000_000
 
 
 class WireFormatError(PolicyError):
