@@ -78,6 +78,11 @@ def test_every_topic_is_documented_as_it_is(topics) -> None:
         ('observation', 'to', 'streams.<name>.topic', '', 'stream'),
         ('observation', 'to', 'joint_states.topic', 'sensor_msgs/msg/JointState', 'stream'),
         ('controller', 'from', 'command.topic', '', 'command'),
+        # Subscribed by listen_latched.
+        ('controller', 'to', 'human.estop_topic', 'std_msgs/msg/Bool', 'data'),
+        ('controller', 'to', 'driver.stopped_topic', 'std_msgs/msg/Bool', 'data'),
+        ('controller', 'to', 'driver.running_topic', 'std_msgs/msg/Bool', 'data'),
+        ('controller', 'to', 'driver.speed_scaling_topic', 'std_msgs/msg/Float64', 'data'),
     }
     assert len(expected) > 20
     assert documented() - computed == {e for e in expected if e[2] != 'command.topic'}
