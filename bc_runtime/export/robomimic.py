@@ -42,6 +42,9 @@ _KNOWN: Final = {
     'obs_normalization_stats',
 }
 _LOW_NOISE: Final = 1e-4
+#: Steps for which the graph holds its action: a plan is never continued past its last action, and
+#: the next one comes a step and a latency later.
+HELD_STEPS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +200,7 @@ class RobomimicGraph(nn.Module):  # type: ignore[misc]
         self.normalized = bool(checkpoint.stats)
 
     def forward(self, *inputs: Any) -> tuple[Any, ...]:
-        """Return (1, 1, D), the hidden states, and the counter."""
+        """Return (1, HELD_STEPS, D), the hidden states, and the counter."""
         states = 2 if self.lstm else 1
         observed, rest = inputs[: self.count], inputs[self.count :]
         hidden, counter, noises = rest[:states], rest[states], rest[states + 1 :]
@@ -212,7 +215,8 @@ class RobomimicGraph(nn.Module):  # type: ignore[misc]
         features, after = self.rnn(seen, hidden if self.lstm else hidden[0])
         action = self._act(features[:, 0], noises)
         after = after if self.lstm else (after,)
-        return (action[:, None], *after, torch.remainder(counter + 1, self.horizon))
+        held = action[:, None].expand(-1, HELD_STEPS, -1)
+        return (held, *after, torch.remainder(counter + 1, self.horizon))
 
     def _act(self, features: Any, noises: tuple[Any, ...]) -> Any:
         means = self.mean(features).reshape(1, self.modes, self.dim)
@@ -326,7 +330,8 @@ def _spec(checkpoint: RobomimicCheckpoint, declaration: Declaration, sample: boo
                 'family': 'gmm',
                 'license': declaration.license,
                 'control_hz': declaration.control_hz,
-                'chunk_size': 1,
+                'chunk_size': HELD_STEPS,
+                'n_action_steps': 1,
                 'inputs': inputs,
                 'output': {'name': 'action', 'groups': declaration.action_groups},
                 'training_ranges': dict(declaration.training_ranges),
