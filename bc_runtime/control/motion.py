@@ -298,10 +298,12 @@ class PositionMotion(Motion):
         return self._limiter.step(self._near(human, measured))
 
     def _near(self, wanted: Values, measured: Values | None) -> Values:
-        """Keep what is wanted near the robot: a blocked joint must not snap when it comes free."""
+        """Keep the command near the robot: a blocked joint must not snap when it comes free."""
         if measured is None:
             return wanted
-        return not_farther_than(wanted, measured, self._leash)
+        return not_farther_than(
+            self._leash, reference=wanted, command=self.position, measured=measured
+        )
 
     def _judge(self, command: LimiterStep) -> CheckResult:
         return self._checker.check(command.position)

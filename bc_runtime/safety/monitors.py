@@ -114,16 +114,21 @@ class TrackingMonitor:
 
 
 def not_farther_than(
-    reference: Sequence[float], measured: Sequence[float], tolerance: Sequence[float]
+    tolerance: Sequence[float],
+    *,
+    reference: Sequence[float],
+    command: Sequence[float],
+    measured: Sequence[float],
 ) -> tuple[float, ...]:
-    """Keep a reference within `tolerance` of the measured position (anti-wind-up).
+    """Let no command run farther away from the robot (anti-wind-up).
 
-    A blocked joint must not let the command run away from it, or it snaps when it comes free. The
-    tolerance is that of tracking or more, far wider than any lag, so that this changes nothing in
-    normal operation. Shapes (n,).
+    A blocked joint would snap when it comes free. A joint whose command is ahead of it by more
+    than its tolerance, and is wanted farther ahead, gets its command for reference: it brakes.
+    With a tolerance above that of tracking this changes nothing in normal operation. Shapes (n,).
     """
     return tuple(
-        min(max(r, m - t), m + t) for r, m, t in zip(reference, measured, tolerance, strict=True)
+        c if abs(c - m) > t and (r - c) * (c - m) > 0.0 else r
+        for t, r, c, m in zip(tolerance, reference, command, measured, strict=True)
     )
 
 

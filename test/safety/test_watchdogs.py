@@ -202,8 +202,17 @@ def test_tracking_allows_for_the_lag() -> None:
 
 
 def test_anti_wind_up_changes_nothing_within_the_tolerance() -> None:
-    assert not_farther_than([0.1, 1.0], [0.0, 0.0], [0.15, 0.15]) == (0.1, 0.15)
-    assert not_farther_than([-1.0, 7.0], [0.0, 0.0], [0.15, math.inf]) == (-0.15, 7.0)
+    def kept(reference: float, command: float, tolerance: float = 0.15) -> float:
+        one = not_farther_than(
+            [tolerance], reference=[reference], command=[command], measured=[1.0]
+        )
+        return one[0]
+
+    assert kept(9.0, 1.1) == 9.0  # far, but the command is not
+    assert kept(9.0, 1.2) == 1.2
+    assert kept(-9.0, 1.2) == -9.0  # back to the robot and on
+    assert kept(-9.0, 0.8) == 0.8
+    assert kept(9.0, 1.2, math.inf) == 9.0
 
 
 def test_frozen_joint_states_need_motion_of_the_command() -> None:
