@@ -197,8 +197,9 @@ class PositionMotion(Motion):
         super().__init__(robot, options)
         self._has_tail = robot.command.type == 'joint_trajectory'
         self._jerk = options.jerk
-        # What a policy wants of a continuous joint may be turns away.
-        leash = _LEASH * robot.tolerances.tracking
+        # In a dry run the robot does not follow; and what a policy wants of a continuous joint
+        # may be turns away.
+        leash = math.inf if options.dry_run else _LEASH * robot.tolerances.tracking
         self._leash = tuple(math.inf if one.continuous else leash for one in self.limits)
         self._way = Approach(
             self.limits, max_distance=dict.fromkeys(robot.command.joints, robot.tolerances.start)
