@@ -257,6 +257,10 @@ def _before_input(graph: Any, item: PolicyInput, rule: Rule) -> list[Any]:
         nodes.append(helper.make_node('Transpose', [name], [f'{inner}_turned'], perm=order))
         name = f'{inner}_turned'
     offset, span = rule.offset, rule.span
+    if rule.range is not None and item.dtype != 'uint8':
+        raise NormalizationError(
+            f'the range of {item.name!r} says what 0 and 255 become, but the input is {item.dtype}'
+        )
     if rule.range is not None:
         # ((low + x (high - low) / 255) - offset) / span, as one offset and one span.
         low, scale = rule.range[0], (rule.range[1] - rule.range[0]) / 255.0

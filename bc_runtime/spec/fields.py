@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import math
+import reprlib
 from typing import Any, TypeVar
 
 from bc_runtime.spec.errors import ConfigError, available, did_you_mean
@@ -265,7 +266,8 @@ def _number_hint(value: object) -> str:
 
 
 def _describe(value: object) -> str:
-    text = repr(value)
+    # Not all of it: YAML's anchors can make a few lines stand for billions of values.
+    text = reprlib.repr(value) if isinstance(value, dict | list | tuple) else repr(value)
     if len(text) > 60:
         text = text[:57] + '...'
     return f'{text} ({type(value).__name__})'

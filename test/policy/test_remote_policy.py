@@ -269,10 +269,12 @@ def test_the_spec_of_a_side_file_needs_no_server(side_file: Callable[..., Path])
 def test_the_key_comes_from_the_environment(
     server: Server, side_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = side_file(api_key_variable='MY_POLICY_KEY')
-    with pytest.raises(SpecError, match='MY_POLICY_KEY'):
+    with pytest.raises(SpecError, match='begins with BC_KEY_'):
+        load_policy(side_file(api_key_variable='AWS_SECRET_ACCESS_KEY'))
+    path = side_file(api_key_variable='BC_KEY_POLICY')
+    with pytest.raises(SpecError, match='BC_KEY_POLICY'):
         load_policy(path)
-    monkeypatch.setenv('MY_POLICY_KEY', 'secret')
+    monkeypatch.setenv('BC_KEY_POLICY', 'secret')
     load_policy(path)
     assert server.headers[-1] == 'Api-Key secret'
 

@@ -403,3 +403,13 @@ def test_self_test_inputs_are_the_same_on_every_machine(spec: dict[str, Any]) ->
     first = make_inputs(PolicySpec.from_dict(spec), 11)
     got = [float(first['state'].ravel()[0]), float(first['noise'].ravel()[0])]
     assert got == pytest.approx([-0.6142894, -1.2973191], abs=1e-6)
+
+
+def test_a_few_lines_that_stand_for_billions_of_values_are_refused_at_once(
+    spec: dict[str, Any],
+) -> None:
+    bomb: Any = ['x'] * 10
+    for _ in range(12):
+        bomb = [bomb] * 10
+    spec['name'] = bomb
+    assert 'name: expected text, got [[[' in refused(spec)

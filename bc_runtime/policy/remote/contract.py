@@ -39,6 +39,7 @@ from bc_runtime.spec.text_formats import TextFormatError, parse_yaml
 SUFFIX = '.remote.yaml'
 METADATA_KEY = 'bc_remote'
 MAX_FILE_BYTES = 10_000_000
+KEY_PREFIX = 'BC_KEY_'
 _URL = re.compile(r'^wss?://[^\s/]+')
 
 
@@ -150,7 +151,7 @@ def _read(f: Fields, url: str) -> RemoteContract:
         actions=f.text('actions', 'actions', filled=True),
         timeout_s=f.number('timeout_s', 1.0, minimum=0.01, maximum=60.0),
         first_timeout_s=f.number('first_timeout_s', 120.0, minimum=0.01, maximum=3600.0),
-        api_key_variable=f.text('api_key_variable', ''),
+        api_key_variable=_read_key_variable(f),
         source=f.source,
     )
     f.done()
@@ -181,3 +182,15 @@ def _keys(f: Fields, spec: PolicySpec) -> dict[str, str]:
     if len(set(keys.values())) != len(keys):
         raise f.fail('observation', f'two inputs have the same key: {sorted(keys.values())}')
     return keys
+
+
+def _read_key_variable(f: Fields) -> str:
+    """Read the name of a variable that will be sent to the server: not any secret there is."""
+    name = f.text('api_key_variable', '')
+    if name and not name.startswith(KEY_PREFIX):
+        raise f.fail(
+            'api_key_variable',
+            f'expected a name that begins with {KEY_PREFIX}, got {name!r}: a model file must not '
+            'be able to ask for the other secrets of this machine',
+        )
+    return name
