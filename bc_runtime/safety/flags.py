@@ -134,7 +134,7 @@ def _human_hold(text: str) -> FlagRule:
     return FlagRule(
         severity=Severity.HOLD,
         text=text,
-        states=frozenset({State.HUMAN}),
+        states=frozenset({State.TAKEOVER, State.HUMAN}),
         clear=Clear.OPERATOR,
         takeover=False,
     )

@@ -247,3 +247,14 @@ def test_overrides_replace_single_rows(
     desk.flags[Flag.RECORDER_LOST] = ''
     assert desk.tick().state is State.BRAKING
     assert rules[Flag.RECORDER_LOST] is not table[Flag.RECORDER_LOST]
+
+
+@pytest.mark.parametrize('flag', [Flag.HUMAN_HEARTBEAT_LOST, Flag.HUMAN_STREAM_STALE])
+def test_a_human_who_goes_away_before_engaging_never_gets_the_robot(flag: Flag) -> None:
+    desk = Desk().to(State.AUTO)
+    desk.tick(Event.TAKEOVER_PRESS, human_aligned=False)
+    assert desk.state is State.TAKEOVER
+    desk.flags[flag] = 'silent'
+    steps = [desk.tick(human_aligned=True, at_rest=True) for _ in range(3)]
+    assert all(step.source is not Source.HUMAN for step in steps)
+    assert desk.state is State.HELD
