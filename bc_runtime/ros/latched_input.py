@@ -13,25 +13,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy
+from rclpy.subscription import Subscription
 
 from bc_runtime.ros import qos
-
-SCAN_PERIOD_S = 0.5
 
 
 def listen_latched(
     node: Node, kind: type[Any], topic: str, callback: Callable[[Any], None]
 ) -> None:
     """Subscribe to a state, also to its last value where a publisher keeps it."""
-    node.create_subscription(kind, topic, callback, qos.DATA)
     name = node.resolve_topic_name(topic)
+    kept: list[Subscription] = []
 
-    def scan() -> None:
+    def on_match(_event: object) -> None:
         publishers = node.get_publishers_info_by_topic(name)
-        if any(p.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in publishers):
-            timer.cancel()
-            node.create_subscription(kind, topic, callback, qos.LATCHED)
+        durable = DurabilityPolicy.TRANSIENT_LOCAL
+        if not kept and any(p.qos_profile.durability == durable for p in publishers):
+            kept.append(node.create_subscription(kind, topic, callback, qos.LATCHED))
 
-    timer = node.create_timer(SCAN_PERIOD_S, scan)
+    matched = SubscriptionEventCallbacks(matched=on_match)
+    node.create_subscription(kind, topic, callback, qos.DATA, event_callbacks=matched)
