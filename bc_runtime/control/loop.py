@@ -386,7 +386,6 @@ class ControlLoop:
             speed_scale=step.speed_scale,
             accepting=accepting(step) or (self.rehearsing and step.state is State.READY),
             finished=step.memory.finished and not self._rolls(step, mono_ns),
-            committed=self.plan.prefix(ros_ns) if accepting(step) else None,
             chunk_sequence=point.sequence if following and point is not None else 0,
             live_chunks=0 if point is None else point.chunks,
             remaining_s=0.0 if point is None else self.plan.remaining_s(ros_ns),

@@ -7,7 +7,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
-from bc_runtime.execution import CommittedPrefix
 from bc_runtime.safety import LimiterStep, Reason, Source, State, SupervisorStep, Transition
 
 #: States in which chunks are wanted.
@@ -35,7 +34,6 @@ class TickResult:
         deviation: Largest |setpoint - command| [rad or m]; 0 without a set-point.
         accepting: Whether chunks are wanted.
         finished: The process may end.
-        committed: The plan around now, for a policy that continues from it; None for all others.
     """
 
     state: State
@@ -50,7 +48,6 @@ class TickResult:
     speed_scale: float
     accepting: bool
     finished: bool
-    committed: CommittedPrefix | None = None
     chunk_sequence: int = 0
     live_chunks: int = 0
     remaining_s: float = 0.0

@@ -84,7 +84,7 @@ class ControllerNode(DeploymentNode):
         self._clocks = TickClocks(
             self.get_clock(), simulated=self.get_parameter('use_sim_time').value
         )
-        self._report = ControllerReport(self, robot)
+        self._report = ControllerReport(self, robot, self._lock)
         if robot.joint_states.topic:
             self.create_subscription(
                 JointState, robot.joint_states.topic, self._on_joint_state, qos.SENSOR
@@ -294,8 +294,7 @@ class ControllerNode(DeploymentNode):
         """Give the takeover signal of the service; repeated calls are the heartbeat."""
 
         def signal(reply: Reply) -> None:
-            now_ns = time.monotonic_ns()
-            if not self._loop.on_takeover(pressed, arrival_ns=now_ns, reply=reply):
+            if not self._loop.on_takeover(pressed, arrival_ns=time.monotonic_ns(), reply=reply):
                 state = self._loop.state
                 held = pressed and state not in HUMAN_STATES
                 reply(not held, f'{state}: let go and press again' if held else state.value)
@@ -337,14 +336,16 @@ class ControllerNode(DeploymentNode):
 
     def _fail_tick(self, error: Exception, *, decided: bool) -> None:
         """Report an exception to the next tick, and brake a robot that would go on without one."""
+        text = f'{type(error).__name__}: {error}'
         try:
             with self._lock:
-                self._loop.fail(Flag.INTERNAL_ERROR, f'{type(error).__name__}: {error}')
+                self._loop.fail(Flag.INTERNAL_ERROR, text)
                 command = None if decided else self._loop.brake()
             if command is not None and not self._dry_run:
                 self._output.send(self._output.make(command))
-        finally:
-            self.get_logger().error(f'control tick: {error!r}', throttle_duration_sec=1.0)
+        except Exception as other:  # noqa: BLE001 - the thread must live to try it again
+            text += f'; then, braking: {other!r}'
+        self.get_logger().error(f'control tick: {text}', throttle_duration_sec=1.0)
 
     def _send(self, command: LimiterStep) -> None:
         message = self._output.make(command)
@@ -381,12 +382,11 @@ class ControllerNode(DeploymentNode):
             'joint_state_age_ms': round(result.joint_state_age_s * 1e3, 1),
             'remarks': '; '.join(self._remarks),
         }
+        level = DiagnosticStatus.OK
+        if result.reasons or result.state is State.HELD:
+            level = DiagnosticStatus.WARN
         if result.state in (State.FAULT, State.ESTOP):
             level = DiagnosticStatus.ERROR
-        elif result.reasons or result.state is State.HELD:
-            level = DiagnosticStatus.WARN
-        else:
-            level = DiagnosticStatus.OK
         reasons = '; '.join(f'{reason.flag.value}: {reason.text}' for reason in result.reasons)
         return level, reasons or result.state.value, facts
 

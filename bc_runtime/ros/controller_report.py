@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from array import array
 import math
+import threading
 
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from bc_msgs import msg as bc_msg
 from bc_runtime.control import ControlLoop, TickResult
-from bc_runtime.policy import accepts_prefix
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.tick_thread import Tick
 from bc_runtime.safety import Source, State, Transition
@@ -27,7 +27,8 @@ _LIMIT_BITS = 0x1F
 class ControllerReport:
     """Publishes one tick."""
 
-    def __init__(self, node: Node, robot: RobotConfig) -> None:
+    def __init__(self, node: Node, robot: RobotConfig, lock: threading.Lock) -> None:
+        self._lock = lock  # of the loop: chunks join its plan from another thread
         self._names = list(robot.command.joints)
         self._velocities = robot.command.takes_velocities
         self._status = bc_msg.ControllerStatus(period=1.0 / robot.command.rate_hz)
@@ -121,9 +122,10 @@ class ControllerReport:
             inference_delay=result.latency_s if not math.isnan(result.latency_s) else 0.0,
         )
         msg.header.stamp = stamp
-        spec = loop.plan.spec
-        if spec is not None and result.accepting and accepts_prefix(spec):
-            convert.fill_prefix(msg, result.committed)
+        if result.accepting:
+            with self._lock:
+                prefix = loop.plan.prefix(convert.to_ns(stamp))
+            convert.fill_prefix(msg, prefix)
         self._execution_publisher.publish(msg)
 
     def _joints(
