@@ -14,7 +14,7 @@ import traceback
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from bc_runtime.ros.parameters import Parameter, declare
+from bc_runtime.ros.parameters import Parameter, declare, refuse_unknown
 from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK
 from bc_runtime.spec.errors import BcError
 
@@ -110,7 +110,12 @@ class DeploymentNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `configure`."""
-        return self._guard(self.configure)
+
+        def configure() -> None:
+            refuse_unknown(self)
+            self.configure()
+
+        return self._guard(configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `activate`."""

@@ -11,6 +11,9 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
+from bc_runtime.spec import ConfigError
+from bc_runtime.spec.errors import available, did_you_mean
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
@@ -40,3 +43,22 @@ def declare(node: Node, table: Sequence[Parameter]) -> None:
                     IntegerRange(from_value=int(entry.minimum), to_value=int(entry.maximum))
                 ]
         node.declare_parameter(entry.name, entry.default, descriptor)
+
+
+def refuse_unknown(node: Node) -> None:
+    """Refuse parameters that were given to a node and are none of its own: misspelt ones.
+
+    ROS would ignore them without a word, and the default would hold.
+
+    Raises:
+        ConfigError: names them, and what is known.
+    """
+    given = [name for name in node._parameter_overrides if not name.startswith('qos_overrides.')]
+    unknown = [name for name in given if not node.has_parameter(name)]
+    if unknown:
+        known = sorted(node._parameters)
+        raise ConfigError(
+            f'{node.get_name()} has no parameter {available(unknown)}; it has {available(known)}.'
+            f'{did_you_mean(unknown[0], known)} What is meant for another node belongs into the '
+            'section of that node (/**/<node>)'
+        )

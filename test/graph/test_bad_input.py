@@ -180,3 +180,25 @@ def test_a_topic_that_never_comes_ends_the_deployment(
     finally:
         command.close()
     assert wait_until_none(domain, timeout_s=2.0, ignore='sim_node') == {}
+
+
+def test_a_misspelt_parameter_ends_the_deployment(tmp_path, gentle, orbit, domain, watch):
+    parameters = tmp_path / 'parameters.yaml'
+    section = {'ros__parameters': {'on_jmp': 'reject'}}
+    parameters.write_text(yaml.safe_dump({'/**/controller': section}))
+    command = BcCommand(
+        [
+            'deploy', '--record', 'none', '--model', str(orbit), '--robot', str(gentle),
+            '--params-file', str(parameters),
+        ],
+        folder=tmp_path,
+        domain=domain,
+    )  # fmt: skip
+    try:
+        watch.until(lambda: not command.attend(), 'the end of the deployment')
+        assert command.wait() == 1
+        assert 'controller has no parameter on_jmp' in command.stderr
+        assert "Did you mean 'on_jump'?" in command.stderr
+        assert 'Traceback' not in command.stderr
+    finally:
+        command.close()
