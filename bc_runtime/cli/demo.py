@@ -108,6 +108,10 @@ def run(arguments: argparse.Namespace) -> int:
     simulation, timeout_s = SIMULATIONS.get(deployment.robot.name, ARM)
     if arguments.timeout is None:
         arguments.timeout = timeout_s
+    if arguments.takeover:
+        from bc_runtime.ros.scripted_human import check_human
+
+        check_human(deployment.robot)
     _empty(out)
     group = ProcessGroup(log_directory=out / 'logs')
     trials: list[Trial] = []

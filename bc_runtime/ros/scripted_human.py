@@ -37,6 +37,23 @@ class _Phase(Enum):
     DONE = 'done'
 
 
+def check_human(robot: RobotConfig) -> None:
+    """Refuse a robot that a scripted human cannot take over.
+
+    Raises:
+        ConfigError: says what its YAML lacks.
+    """
+    human = robot.human
+    if (human.takeover_type, human.teleop_type) != ('bool', 'joint_state') or not (
+        human.takeover_topic and human.teleop_topic
+    ):
+        raise ConfigError(
+            'a scripted takeover needs human.takeover_topic (takeover_type bool) and '
+            'human.teleop_topic (teleop_type joint_state)',
+            source=robot.source,
+        )
+
+
 class ScriptedHuman:
     """One takeover per trial; `begin` at its start.
 
@@ -49,15 +66,8 @@ class ScriptedHuman:
     """
 
     def __init__(self, node: Node, robot: RobotConfig) -> None:
+        check_human(robot)
         human = robot.human
-        if (human.takeover_type, human.teleop_type) != ('bool', 'joint_state') or not (
-            human.takeover_topic and human.teleop_topic
-        ):
-            raise ConfigError(
-                'a scripted takeover needs human.takeover_topic (takeover_type bool) and '
-                'human.teleop_topic (teleop_type joint_state)',
-                source=robot.source,
-            )
         self._node = node
         self._button = node.create_publisher(Bool, human.takeover_topic, qos.DATA)
         self._leader = node.create_publisher(JointState, human.teleop_topic, qos.SENSOR)
