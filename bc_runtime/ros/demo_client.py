@@ -15,7 +15,6 @@ import time
 from typing import Any
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
@@ -23,7 +22,7 @@ from std_srvs.srv import Trigger
 from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
 from bc_runtime.ros import qos
-from bc_runtime.ros.runtime import use_dds_profile
+from bc_runtime.ros.runtime import make_executor, use_dds_profile
 from bc_runtime.ros.scripted_human import ScriptedHuman
 from bc_runtime.spec import RobotConfig
 from bc_runtime.spec.errors import BcError
@@ -81,7 +80,7 @@ class DemoClient:
         self._stop = stop
         self._alive = alive
         self._node = Node('bc_demo')
-        self._executor = SingleThreadedExecutor()
+        self._executor = make_executor()
         self._executor.add_node(self._node)
         self.status: bc_msg.ControllerStatus | None = None
         self.observation: bc_msg.ObservationStatus | None = None
