@@ -185,7 +185,9 @@ class FlowSampler(nn.Module):  # type: ignore[misc]
         self.unroll = unroll
         self.start, self.end = start, end
         self.dt = (end - start) / steps
-        self.register_buffer('times', start + self.dt * torch.arange(steps))
+        # Rounded once, as trainers do it: a velocity may feel the last digit of the time.
+        times = [start + self.dt * index for index in range(steps)]
+        self.register_buffer('times', torch.tensor(times, dtype=torch.float32))
 
     def plan(self, *, first_row: int = 0) -> Sampling:
         """Return the same loop for two graphs; see `DiffusionSampler.plan`."""

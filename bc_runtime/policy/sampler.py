@@ -53,9 +53,11 @@ class Sampler:
         limits = [sampling.clip.get(name, math.inf) for name in names]
         self._limit = np.array(limits, dtype=np.float32) if sampling.clip else None
         if sampling.method == 'euler':
-            self._dt = np.float32((sampling.end - sampling.start) / sampling.steps)
-            index = np.arange(sampling.steps, dtype=np.float32)
-            times: NDArray[np.generic] = np.float32(sampling.start) + self._dt * index
+            dt = (sampling.end - sampling.start) / sampling.steps
+            self._dt = np.float32(dt)
+            # Rounded once, as trainers do it: a velocity may feel the last digit of the time.
+            exact = sampling.start + dt * np.arange(sampling.steps)
+            times: NDArray[np.generic] = exact.astype(np.float32)
             self.rows: Floats = np.zeros((sampling.steps, 6), dtype=np.float32)
         elif sampling.schedule == COSINE:
             times, self.rows = _continuous(sampling.steps)

@@ -106,7 +106,8 @@ class TwoGraphPolicy(GraphPolicy):
         self._encoder = encoder
         self._step = step
         self._sampler = Sampler(sampling, spec.action_names, source=str(step_file.path))
-        self._rows = slice(sampling.first_row, sampling.first_row + spec.chunk_size)
+        rows = slice(sampling.first_row, sampling.first_row + spec.chunk_size)
+        self._cut = (slice(None), rows, slice(spec.action_dim))
         self._observed = [info.name for info in tensors.observed]
         self._encoded = [info.name for info in tensors.encoded]
         self._fed: dict[str, NDArray[np.generic]] = {}
@@ -130,7 +131,7 @@ class TwoGraphPolicy(GraphPolicy):
         step_noise = None if drawn is None else np.asarray(drawn, dtype=np.float32)
         sample = self._sampler.run(self._ask, noise, step_noise)
         gain, offset = (np.asarray(each, dtype=np.float32) for each in (gain, offset))
-        return [gain * sample[:, self._rows] + offset]
+        return [gain * sample[self._cut] + offset]
 
     def _ask(self, sample: Floats, time: NDArray[np.generic]) -> Floats:
         if self._bound is not None:

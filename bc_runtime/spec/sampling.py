@@ -60,7 +60,8 @@ class Sampling:
         clip: Action name -> the clean sample is cut to +-this, in the network's units.
         clipped_noise: The noise that a prediction implies is taken after the cut
             (`use_clipped_model_output` of diffusers).
-        first_row: Row of the sample that is row 0 of the chunk.
+        first_row: Row of the sample that is row 0 of the chunk. Columns of the sample behind the
+            actions (networks of a fixed width) are left out.
     """
 
     step_file: str = ''
@@ -207,11 +208,17 @@ def _check_inputs(
         )
     shape = noises[NOISE].shape
     rows = sampling.first_row + chunk_size
-    if len(shape) != 3 or shape[0] != 1 or shape[1] < rows or shape[2] != dimensions:
+    if len(shape) != 3 or shape[0] != 1 or shape[1] < rows or shape[2] < dimensions:
         raise f.fail(
             'first_row',
             f'expected an input {NOISE!r} of shape [1, {rows} or more (first_row + chunk_size), '
-            f'{dimensions} (actions)], got {list(shape)}',
+            f'{dimensions} or more (actions)], got {list(shape)}',
+        )
+    if sampling.clip and shape[2] != dimensions:
+        raise f.fail(
+            'clip',
+            f'expected no cut of a sample that is wider ({shape[2]}) than the actions '
+            f'({dimensions}): what the other columns are is not known',
         )
     steps = (sampling.steps, *shape)
     if STEP_NOISE in noises and noises[STEP_NOISE].shape != steps:
