@@ -59,7 +59,9 @@ ROS_PACKAGES = {
     'type_description_interfaces',
 }  # fmt: skip
 HEAVY_ROOMS = {'training', 'export', 'dataset', 'evaluation'}
-HEAVY_PACKAGES = {'torch', 'onnx', 'onnxscript', 'lerobot', 'matplotlib', 'h5py', 'pyarrow'}
+HEAVY_PACKAGES = {
+    'torch', 'onnx', 'onnxscript', 'lerobot', 'matplotlib', 'h5py', 'pyarrow', 'transformers',
+}  # fmt: skip
 # Never loaded by importing a part of the runtime; onnxruntime is loaded with the first policy.
 NEVER_LOADED = ('rclpy', 'bc_msgs.msg', 'torch', 'onnx', 'lerobot', 'matplotlib')
 FORBIDDEN_NAMES = {'utils.py', 'util.py', 'helpers.py', 'common.py', 'misc.py'}
