@@ -50,16 +50,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="diffusion: how to sample (default: the checkpoint's way)",
     )
     lerobot.add_argument(
-        '--steps', type=int, help="diffusion: sampling steps (default: the checkpoint's number)"
+        '--steps',
+        type=int,
+        help="diffusion, SmolVLA: sampling steps (default: the checkpoint's number)",
     )
     lerobot.add_argument(
-        '--unroll', action='store_true', help='diffusion: write every step, instead of one loop'
+        '--unroll',
+        action='store_true',
+        help='diffusion, SmolVLA: write every step, instead of one loop',
     )
     lerobot.add_argument(
         '--two-graphs',
         action='store_true',
-        help='diffusion, large models: write the step network into a second file, '
+        help='diffusion, SmolVLA, large models: write the step network into a second file, '
         '<name>.step.onnx; the loop runs in the policy backend',
+    )
+    lerobot.add_argument(
+        '--vlm',
+        type=Path,
+        metavar='DIR',
+        help='SmolVLA: folder with config.json, tokenizer.json and tokenizer_config.json of its '
+        "vision-language model (default: the checkpoint's vlm/, or the local cache of the hub)",
     )
     lerobot.add_argument(
         '--sample',
@@ -104,6 +115,7 @@ def _own(args: argparse.Namespace) -> ExportReport:
             ('--steps', args.steps),
             ('--unroll', args.unroll),
             ('--two-graphs', args.two_graphs),
+            ('--vlm', args.vlm),
             ('--sample', args.sample),
         )
         if value
@@ -155,6 +167,7 @@ def _lerobot(args: argparse.Namespace) -> ExportReport:
         sampling_steps=args.steps,
         unroll=args.unroll,
         two_graphs=args.two_graphs,
+        vlm_directory=args.vlm,
         exporter=args.exporter,
         opset=args.opset,
         tolerance=args.tolerance,
@@ -168,6 +181,8 @@ def _robomimic(args: argparse.Namespace) -> ExportReport:
             'rate; write them into a YAML file and give it with --declare '
             '(docs/how-to/export_robomimic.md)'
         )
+    if args.vlm is not None:
+        raise ConfigError('--vlm: a policy of robomimic has no vision-language model')
     if args.two_graphs:
         raise ConfigError('--two-graphs: a policy of robomimic has no sampling loop to take out')
     require_training_packages()

@@ -49,6 +49,15 @@ SMALL = {
         'crop_shape': (20, 28),
         'bet_softmax_temperature': 2.0,
     },
+    'smolvla': {
+        'chunk_size': 6,
+        'n_action_steps': 4,
+        'max_state_dim': 8,
+        'max_action_dim': 7,
+        'resize_imgs_with_padding': (64, 64),
+        'num_vlm_layers': 3,
+        'num_steps': 4,
+    },
     'diffusion': {
         'noise_scheduler_type': 'DDIM',
         'num_inference_steps': 4,
@@ -82,12 +91,13 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
 
     def make(policy: str, *, features: Any = None, action_dim: int = 4, **config: Any) -> Path:
         directory = tmp_path / 'checkpoint' / policy
+        backbone = {'vision_backbone': register_tiny_backbone()} if policy != 'smolvla' else {}
         make_random_checkpoint(
             policy,
             directory,
             features=features or FEATURES,
             action_dim=action_dim,
-            **{'vision_backbone': register_tiny_backbone(), **SMALL[policy], **config},
+            **{**backbone, **SMALL[policy], **config},
         )
         return directory
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 import json
 
 import numpy as np
@@ -19,11 +20,13 @@ from bc_runtime.export.lerobot.declaration import DeclarationError, read_declara
 from bc_runtime.export.lerobot.rollout import lerobot_rollout
 from bc_runtime.export.lerobot.run import export_checkpoint
 from bc_runtime.export.lerobot.source import LeRobotPipeline, load_lerobot_policy
+from bc_runtime.export.lerobot.vlm import load_vlm
 from bc_runtime.policy import load_policy
 from bc_runtime.spec import ConfigError
 from bc_runtime.spec.self_test import make_inputs
 
 TICKS, RESETS = 25, (14,)
+SENTENCES = ('pick up the cube', 'open the drawer and put the cube in')
 
 
 def observations(spec, seed=2):
@@ -36,6 +39,8 @@ def observations(spec, seed=2):
                 tensors[item.name] = rng.normal(-0.5, 0.5, item.feature_shape).astype(np.float32)
             elif item.kind == 'image':
                 tensors[item.name] = rng.integers(0, 256, item.feature_shape, dtype=np.uint8)
+            elif item.kind == 'tokens':
+                tensors[item.name] = np.array([rng.integers(len(item.table))])
         step.append(tensors)
     return step
 
@@ -74,23 +79,28 @@ def deployed(policy, samples, *, seed):
         ('vqbet', {}, {}),
         ('vqbet', {'sequentially_select': True}, {'exporter': 'legacy'}),
         ('diffusion', {'n_obs_steps': 1, 'use_separate_rgb_encoder_per_camera': True}, {}),
+        ('smolvla', {}, {}),
+        ('smolvla', {'pad_language_to': 'max_length', 'prefix_length': 80, 'empty_cameras': 1,
+                     'add_image_special_tokens': True}, {'two_graphs': True}),
+        ('smolvla', {'attention_mode': 'self_attn'}, {'unroll': True, 'exporter': 'legacy'}),
     ],
 )  # fmt: skip
 def test_parity_with_lerobot_through_a_rollout(
     make_checkpoint, declaration_file, tmp_path, policy, config, options
 ):
     directory = make_checkpoint(policy, **config)
-    report = export_checkpoint(
-        directory, read_declaration(declaration_file), tmp_path / 'out.onnx', **options
-    )
+    sentences = SENTENCES if policy == 'smolvla' else ()
+    declaration = replace(read_declaration(declaration_file), instructions=sentences)
+    report = export_checkpoint(directory, declaration, tmp_path / 'out.onnx', **options)
     assert report.source_error <= 1e-4
     loaded = load_policy(report.path, threads=1)
     checkpoint = read_checkpoint(directory)
-    source = load_lerobot_policy(checkpoint)
+    vlm = load_vlm(checkpoint) if sentences else None
+    source = load_lerobot_policy(checkpoint, vlm)
     samples = observations(loaded.spec)
     theirs = lerobot_rollout(
         source,
-        LeRobotPipeline(source, checkpoint),
+        LeRobotPipeline(source, checkpoint, vlm, sentences),
         loaded.spec,
         samples,
         resets=RESETS,
@@ -252,9 +262,9 @@ def test_a_config_of_another_lerobot_version_is_refused(
 def test_a_family_that_is_not_there_is_refused(make_checkpoint, declaration_file, tmp_path):
     directory = make_checkpoint('act')
     config = json.loads((directory / 'config.json').read_text())
-    (directory / 'config.json').write_text(json.dumps({**config, 'type': 'smolvla'}))
+    (directory / 'config.json').write_text(json.dumps({**config, 'type': 'pi0'}))
     with pytest.raises(
-        ExportError, match=r"'smolvla' cannot be exported; known: act, diffusion, vqbet"
+        ExportError, match=r"'pi0' cannot be exported; known: act, diffusion, smolvla, vqbet"
     ):
         export_checkpoint(directory, read_declaration(declaration_file), tmp_path / 'out.onnx')
 

@@ -6,7 +6,8 @@
 * `declaration`: what a checkpoint does not say (joint names, units, cameras, rate)
 * `contract`: both together as a `PolicySpec`
 * `normalization`: the processors' arithmetic as torch modules
-* `act`, `diffusion`, `vqbet`: the networks' inference as one graph each
+* `act`, `diffusion`, `vqbet`, `smolvla`: the networks' inference as one graph each
+* `vlm`: the tokenizer and the sizes of SmolVLA's vision-language model, from a local folder
 * `source`: LeRobot itself, to build the network and to compare with
 * `run`: `export_checkpoint`, which does all of it
 

@@ -41,6 +41,11 @@ _HARMLESS_STEPS: Final = (
     'to_batch_processor',
     'device_processor',
 )
+_TOKENIZER_STEP: Final = 'tokenizer_processor'
+# Policy type -> steps that make tokens of a sentence; the sentences are a table in the graph.
+_LANGUAGE_STEPS: Final[Mapping[str, tuple[str, ...]]] = {
+    'smolvla': ('smolvla_new_line_processor', _TOKENIZER_STEP)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,9 @@ class LeRobotCheckpoint:
         action_norm: What the postprocessor undoes.
         stats: Feature key -> name -> values, everything that the processors store.
         sha256: Hex digest of the weights file.
+        tokenizer_name: Hub name or folder that the tokenizer step names; None: no such step, or
+            it names none.
+        max_tokens: Length at which the tokenizer step cuts a sentence; 0: no such step.
     """
 
     directory: Path
@@ -97,6 +105,8 @@ class LeRobotCheckpoint:
     action_norm: Normalization
     stats: Mapping[str, Mapping[str, NDArray[np.float32]]]
     sha256: str
+    tokenizer_name: str | None = None
+    max_tokens: int = 0
 
 
 def read_checkpoint(directory: Path) -> LeRobotCheckpoint:
@@ -114,7 +124,7 @@ def read_checkpoint(directory: Path) -> LeRobotCheckpoint:
             f'{directory / CONFIG}: expected the policy type in the key "type", got {policy!r}; '
             f'keys: {available(config)}'
         )
-    inputs = _features(config, 'input_features', directory)
+    inputs = _seen(policy, _features(config, 'input_features', directory), config)
     outputs = _features(config, 'output_features', directory)
     actions = [feature for feature in outputs if feature.kind == 'ACTION']
     if len(actions) != 1 or len(actions[0].shape) != 1:
@@ -122,8 +132,10 @@ def read_checkpoint(directory: Path) -> LeRobotCheckpoint:
             f'{directory / CONFIG}: expected one output feature of type ACTION with one '
             f'dimension, got {[(f.key, f.kind, list(f.shape)) for f in outputs]}'
         )
-    before, before_stats = _normalizer(directory, PREPROCESSOR, 'normalizer_processor')
+    words = _LANGUAGE_STEPS.get(policy, ())
+    before, before_stats = _normalizer(directory, PREPROCESSOR, 'normalizer_processor', words)
     after, after_stats = _normalizer(directory, POSTPROCESSOR, 'unnormalizer_processor')
+    tokenizer = _tokenizer(directory / PREPROCESSOR) if words else (None, 0)
     norms = {f.key: _normalization(f, before, before_stats, directory) for f in inputs}
     weights = directory / WEIGHTS
     if not weights.is_file():
@@ -140,6 +152,8 @@ def read_checkpoint(directory: Path) -> LeRobotCheckpoint:
         action_norm=_normalization(actions[0], after, after_stats, directory),
         stats={**before_stats, **after_stats},
         sha256=digest,
+        tokenizer_name=tokenizer[0],
+        max_tokens=tokenizer[1],
     )
 
 
@@ -189,12 +203,33 @@ def _features(config: Mapping[str, Any], key: str, directory: Path) -> tuple[Fea
     return tuple(result)
 
 
+def _seen(
+    policy: str, features: tuple[Feature, ...], config: Mapping[str, Any]
+) -> tuple[Feature, ...]:
+    """Return the inputs that the network looks at.
+
+    SmolVLA looks at one state and at pictures; its empty cameras stand for pictures that the robot
+    does not have (`SmolVLAPolicy.prepare_images`).
+    """
+    if policy != 'smolvla':
+        return features
+    empty = config.get('empty_cameras', 0)
+    count = empty if isinstance(empty, int) else 0
+    unseen = {f'observation.images.empty_camera_{index}' for index in range(count)}
+    return tuple(
+        feature
+        for feature in features
+        if feature.key == 'observation.state'
+        or (feature.kind == 'VISUAL' and feature.key not in unseen)
+    )
+
+
 def _is_shape(value: object) -> bool:
     return isinstance(value, list) and all(type(dim) is int and dim > 0 for dim in value)
 
 
 def _normalizer(
-    directory: Path, file: str, wanted: str
+    directory: Path, file: str, wanted: str, also: Sequence[str] = ()
 ) -> tuple[dict[str, Any], dict[str, dict[str, NDArray[np.float32]]]]:
     """Return the configuration of the one normalising step, and its statistics."""
     path = directory / file
@@ -204,19 +239,17 @@ def _normalizer(
             'Checkpoints before LeRobot 0.4 keep them elsewhere: convert it with '
             'lerobot/processor/migrate_policy_normalization.py first. ' + _listing(directory)
         )
-    steps = _json(path).get('steps')
-    if not isinstance(steps, list):
-        raise ExportError(f'{path}: expected a list of steps, got {steps!r}')
     found: list[Mapping[str, Any]] = []
-    for step in steps:
+    known = (*_HARMLESS_STEPS, *also)
+    for step in _steps(path):
         name = step.get('registry_name') if isinstance(step, dict) else None
         if name == wanted:
             found.append(step)
-        elif name not in _HARMLESS_STEPS:
+        elif name not in known:
             label = name or (step.get('class') if isinstance(step, dict) else step)
             raise ExportError(
                 f'{path}: the step {label!r} is not one that the graph reproduces; known: '
-                f'{available((*_HARMLESS_STEPS, wanted))}. Export needs a checkpoint without it'
+                f'{available((*known, wanted))}. Export needs a checkpoint without it'
             )
     if len(found) != 1:
         raise StatisticsMissing(f'{path}: expected one step {wanted!r}, got {len(found)}')
@@ -229,6 +262,31 @@ def _normalizer(
             "checkpoint with the data set's statistics"
         )
     return config, _statistics(directory, state)
+
+
+def _steps(path: Path) -> list[Any]:
+    steps = _json(path).get('steps')
+    if not isinstance(steps, list):
+        raise ExportError(f'{path}: expected a list of steps, got {steps!r}')
+    return steps
+
+
+def _tokenizer(path: Path) -> tuple[str | None, int]:
+    """Return the name and the longest sentence of the one tokenizer step."""
+    found = [step for step in _steps(path) if step.get('registry_name') == _TOKENIZER_STEP]
+    config = found[0].get('config') if len(found) == 1 else None
+    length = config.get('max_length') if isinstance(config, dict) else None
+    name = config.get('tokenizer_name') if isinstance(config, dict) else None
+    if not isinstance(config, dict) or type(length) is not int or length < 1:
+        raise ExportError(
+            f'{path}: expected one step {_TOKENIZER_STEP!r} with a max_length of at least 1, got '
+            f'{len(found)} steps and max_length {length!r}; a SmolVLA is told its task in words'
+        )
+    if config.get('task_key', 'task') != 'task':
+        raise ExportError(
+            f'{path}: expected the sentence under the key "task", got {config["task_key"]!r}'
+        )
+    return name if isinstance(name, str) else None, length
 
 
 def _statistics(directory: Path, name: str) -> dict[str, dict[str, NDArray[np.float32]]]:

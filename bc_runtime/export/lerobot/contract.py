@@ -18,6 +18,8 @@ from bc_runtime.spec.errors import available, did_you_mean
 
 #: Feature types that the graphs take.
 KINDS = ('STATE', 'ENV', 'VISUAL')
+#: The graph's name of what the robot is told, for policies that are told anything.
+INSTRUCTION = 'instruction'
 
 
 def input_name(key: str) -> str:

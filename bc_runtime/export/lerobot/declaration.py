@@ -12,6 +12,7 @@ observation.images.top: {camera: front, resize: {mode: none, interpolation: area
 actions:
 - {kind: joint_position, names: [lift, turn], units: [rad, rad]}
 - {kind: gripper, names: [grip], units: [m]}
+instructions: [pick up the cube]  # of policies that are told their task
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Declaration:
         actions: Groups of the action dimensions, in order.
         training_ranges: `state.<name>` or `action.<name>` -> min, max, mean, std; for checkpoints
             that hold none.
+        instructions: The sentences that the robot may be told, word for word as in the data set.
         source: File name, for messages.
     """
 
@@ -53,6 +55,7 @@ class Declaration:
     actions: tuple[ActionGroup, ...]
     source: str
     training_ranges: Mapping[str, object] = field(default_factory=dict)
+    instructions: tuple[str, ...] = ()
 
     @property
     def action_groups(self) -> list[dict[str, object]]:
@@ -91,6 +94,9 @@ def read_declaration(path: Path) -> Declaration:
         actions=tuple(read_action_group(s) for s in f.sections('actions')),
         source=str(path),
         training_ranges=f.mapping('training_ranges', {}),
+        instructions=f.texts('instructions', ()),
     )
+    if not all(words.strip() for words in declaration.instructions):
+        raise f.fail('instructions', 'expected sentences, got an empty one')
     f.done()
     return declaration

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
 import importlib
 from pathlib import Path
 from typing import Any, Final
@@ -13,12 +14,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from bc_runtime.export.lerobot.random_vlm import write_vlm
 from bc_runtime.export.lerobot.source import POLICIES, no_network, prepare_torchvision
+from bc_runtime.export.lerobot.vlm import BESIDE, building_with, read_vlm
 
 _CONFIGS: Final = {
     'act': ('lerobot.policies.act.configuration_act', 'ACTConfig'),
     'vqbet': ('lerobot.policies.vqbet.configuration_vqbet', 'VQBeTConfig'),
     'diffusion': ('lerobot.policies.diffusion.configuration_diffusion', 'DiffusionConfig'),
+    'smolvla': ('lerobot.policies.smolvla.configuration_smolvla', 'SmolVLAConfig'),
 }
 _KINDS: Final = {'state': 'STATE', 'environment_state': 'ENV', 'images': 'VISUAL'}
 
@@ -34,8 +38,11 @@ def make_random_checkpoint(
 ) -> None:
     """Write a checkpoint directory as LeRobot's training does, with random weights.
 
+    A SmolVLA lies on the VLM of the folder `vlm/` in the directory; without one, a tiny one is
+    made there.
+
     Args:
-        policy: `act`, `diffusion` or `vqbet`.
+        policy: `act`, `diffusion`, `vqbet` or `smolvla`.
         directory: To write.
         features: Input key, as `observation.state`, -> shape.
         action_dim: Action dimensions.
@@ -43,7 +50,7 @@ def make_random_checkpoint(
         **config: Further keys of LeRobot's policy config.
     """
     prepare_torchvision()
-    with no_network():
+    with no_network(), contextlib.ExitStack() as stack:
         from lerobot.configs.types import FeatureType, PolicyFeature
         from lerobot.policies.factory import make_pre_post_processors
 
@@ -52,10 +59,13 @@ def make_random_checkpoint(
             for key, shape in features.items()
         }
         outputs = {'action': PolicyFeature(FeatureType.ACTION, (action_dim,))}
+        if policy == 'smolvla':
+            config = {'vlm_model_name': str(_vlm(directory, stack)), **config}
+        else:
+            config = {'pretrained_backbone_weights': None, **config}
         settings = _class(_CONFIGS[policy])(
             input_features=inputs,
             output_features=outputs,
-            pretrained_backbone_weights=None,
             push_to_hub=False,
             device='cpu',
             **config,
@@ -69,11 +79,23 @@ def make_random_checkpoint(
             for parameter in network.parameters():
                 if parameter.dim() == 1:
                     parameter.add_(0.05 * torch.randn_like(parameter))
+                elif policy == 'smolvla':
+                    # transformers starts so small that sentence and picture hardly matter.
+                    parameter.normal_(std=parameter[0].numel() ** -0.5)
         stats = _statistics({**inputs, **outputs}, seed)
         before, after = make_pre_post_processors(settings, dataset_stats=stats)
         network.save_pretrained(directory)
         before.save_pretrained(directory)
         after.save_pretrained(directory)
+
+
+def _vlm(directory: Path, stack: contextlib.ExitStack) -> Path:
+    """Make the VLM of a checkpoint, and let LeRobot build on it while the stack is open."""
+    folder = directory / BESIDE
+    if not (folder / 'config.json').is_file():
+        write_vlm(folder)
+    stack.enter_context(building_with(read_vlm(folder)))
+    return folder
 
 
 def _class(where: tuple[str, str]) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import torch
 
 from bc_runtime.export.lerobot.checkpoint import LeRobotCheckpoint
-from bc_runtime.export.lerobot.contract import input_name
+from bc_runtime.export.lerobot.contract import INSTRUCTION, input_name
 from bc_runtime.export.lerobot.source import LeRobotPipeline
 from bc_runtime.export.lerobot.vqbet import NOISE, drawing_with
 from bc_runtime.export.proof import Reference, Tensors
@@ -21,17 +21,17 @@ from bc_runtime.spec import PolicySpec
 
 
 def make_reference(
-    policy: Any, checkpoint: LeRobotCheckpoint, spec: PolicySpec, module: Any
+    pipeline: LeRobotPipeline, checkpoint: LeRobotCheckpoint, spec: PolicySpec, module: Any
 ) -> Reference:
     """Return LeRobot's own actions: its preprocessor, its network, its postprocessor.
 
     Args:
-        policy: LeRobot's policy object.
+        pipeline: LeRobot's policy object with its processors.
         checkpoint: Where it came from.
         spec: Of the graph.
         module: The graph, for its sampler.
     """
-    pipeline = LeRobotPipeline(policy, checkpoint)
+    policy = pipeline.policy
 
     def batch_of(tensors: Tensors) -> dict[str, Any]:
         """Each observation of the history through the preprocessor, stacked as LeRobot does."""
@@ -68,7 +68,14 @@ def make_reference(
         with drawing_with(policy.vqbet, lambda: noise):
             return policy.vqbet(batch_of(tensors), rollout=True)
 
-    run = {'act': act, 'diffusion': diffuse, 'vqbet': decode}[checkpoint.policy]
+    def flow(tensors: Tensors) -> Any:
+        given = {input_name(f.key): tensors[input_name(f.key)][0] for f in checkpoint.inputs}
+        observation = pipeline.observation({**given, INSTRUCTION: tensors[INSTRUCTION]})
+        noise = torch.from_numpy(np.array(tensors['noise']))
+        return policy.predict_action_chunk(observation, noise=noise)
+
+    runs = {'act': act, 'diffusion': diffuse, 'vqbet': decode, 'smolvla': flow}
+    run = runs[checkpoint.policy]
 
     def reference(tensors: Tensors) -> NDArray[Any]:
         with torch.no_grad():
