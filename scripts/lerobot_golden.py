@@ -10,6 +10,7 @@ without torch.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 import sys
 import tempfile
@@ -32,6 +33,7 @@ from bc_runtime.export.lerobot.source import (  # noqa: E402
     lerobot_version,
     load_lerobot_policy,
 )
+from bc_runtime.export.lerobot.vlm import load_vlm  # noqa: E402
 
 DECLARATION = """
 name: {name}
@@ -78,7 +80,21 @@ CASES = {
         {'noise_scheduler_type': 'DDPM', 'num_train_timesteps': 20, **SMALL_UNET},
         {},
     ),
+    'lerobot_smolvla': (
+        'smolvla',
+        {
+            'chunk_size': 10,
+            'n_action_steps': 6,
+            'max_state_dim': 8,
+            'max_action_dim': 8,
+            'resize_imgs_with_padding': (64, 64),
+            'num_vlm_layers': 2,
+            'num_steps': 5,
+        },
+        {},
+    ),
 }
+SENTENCES = ('pick up the cube', 'open the drawer and put the cube in')
 
 
 def observations(seed: int) -> list[dict[str, np.ndarray]]:
@@ -87,9 +103,10 @@ def observations(seed: int) -> list[dict[str, np.ndarray]]:
     states = np.cumsum(rng.normal(0.0, 0.05, (TICKS, 4)), axis=0).astype(np.float32) - 0.5
     base = rng.integers(0, 256, (HEIGHT, WIDTH, 3))
     pictures = [np.roll(base, tick, axis=1).astype(np.uint8) for tick in range(TICKS)]
+    # Who is told nothing does not look at the sentence; it changes within an episode as well.
     return [
-        {'state': state, 'images.top': picture}
-        for state, picture in zip(states, pictures, strict=True)
+        {'state': state, 'images.top': picture, 'instruction': np.array([tick // 9 % 2])}
+        for tick, (state, picture) in enumerate(zip(states, pictures, strict=True))
     ]
 
 
@@ -97,10 +114,17 @@ def main() -> int:
     """Write the golden files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', type=Path, default=ROOT / 'test' / 'golden')
-    out = parser.parse_args().out
+    parser.add_argument('only', nargs='*', help=f'of {", ".join(CASES)}; default: all')
+    options_given = parser.parse_args()
+    out, only = options_given.out, options_given.only
     backbone = register_tiny_backbone()
     samples = observations(SEED)
     for name, (policy, config, options) in CASES.items():
+        if only and name not in only:
+            continue
+        sentences = SENTENCES if policy == 'smolvla' else ()
+        if not sentences:
+            config = {'vision_backbone': backbone, **config}
         with tempfile.TemporaryDirectory() as folder:
             directory = Path(folder) / name
             make_random_checkpoint(
@@ -109,26 +133,27 @@ def main() -> int:
                 features=FEATURES,
                 action_dim=4,
                 seed=SEED,
-                vision_backbone=backbone,
                 **config,
             )
             declared = Path(folder) / 'declaration.yaml'
             declared.write_text(DECLARATION.format(name=name))
-            report = export_checkpoint(
-                directory, read_declaration(declared), out / f'{name}.onnx', **options
-            )
+            declaration = replace(read_declaration(declared), instructions=sentences)
+            report = export_checkpoint(directory, declaration, out / f'{name}.onnx', **options)
             checkpoint = read_checkpoint(directory)
-            source = load_lerobot_policy(checkpoint)
+            vlm = load_vlm(checkpoint) if sentences else None
+            source = load_lerobot_policy(checkpoint, vlm)
             rollout = lerobot_rollout(
                 source,
-                LeRobotPipeline(source, checkpoint),
+                LeRobotPipeline(source, checkpoint, vlm, sentences),
                 report.spec,
                 samples,
                 resets=RESETS,
                 seed=SEED,
             )
+        told = [SENTENCES[int(sample['instruction'][0])] for sample in samples]
         np.savez_compressed(
             out / f'{name}.npz',
+            **({'instruction': np.array(told)} if sentences else {}),
             state=np.array([sample['state'] for sample in samples]),
             image=np.array([sample['images.top'] for sample in samples]),
             actions=rollout.actions,

@@ -17,12 +17,14 @@ import pytest
 pytest.importorskip('lerobot', reason='needs LeRobot (requirements/lerobot.txt)')
 pytest.importorskip('transformers', reason='needs transformers (requirements/lerobot.txt)')
 
+from safetensors import safe_open
 import torch
 
 from bc_runtime.cli.main import main
 from bc_runtime.export.errors import ExportError, StatisticsMissing
 from bc_runtime.export.lerobot.checkpoint import read_checkpoint
 from bc_runtime.export.lerobot.declaration import DeclarationError, read_declaration
+from bc_runtime.export.lerobot.random_vlm import TINY, write_vlm
 from bc_runtime.export.lerobot.run import export_checkpoint
 from bc_runtime.export.lerobot.smolvla_pictures import resize_with_pad
 from bc_runtime.export.lerobot.source import LeRobotPipeline, load_lerobot_policy, no_network
@@ -71,6 +73,33 @@ def test_sentence_picture_and_noise_reach_the_actions(make_checkpoint, declarati
     ):
         other = policy.infer({**inputs, 'instruction': np.array([[0]]), name: value}).values
         assert np.abs(other - first).max() > 1e-3, name
+
+
+def test_a_vlm_of_half_precision_is_written_in_single(make_checkpoint, declaration, tmp_path):
+    """The text side of SmolVLM2 says bfloat16, so LeRobot builds it and the expert like that."""
+    text = {**TINY['text_config'], 'dtype': 'bfloat16'}
+    write_vlm(tmp_path / 'checkpoint' / 'smolvla' / 'vlm', {**TINY, 'text_config': text})
+    directory = make_checkpoint('smolvla')
+    with safe_open(directory / 'model.safetensors', 'pt') as file:
+        name = 'model.vlm_with_expert.lm_expert.layers.0.mlp.up_proj.weight'
+        assert file.get_tensor(name).dtype == torch.bfloat16
+    report = export_checkpoint(directory, declaration, tmp_path / 'out.onnx', sampling_steps=1)
+    assert report.source_error <= 1e-4
+
+
+def test_the_cache_of_the_hub_is_looked_into(make_checkpoint, tmp_path, monkeypatch):
+    directory = make_checkpoint('smolvla')
+    home = tmp_path / 'hub' / 'models--some--vlm'
+    (home / 'refs').mkdir(parents=True)
+    (home / 'refs' / 'main').write_text('a' * 40)
+    (home / 'snapshots').mkdir()
+    (directory / 'vlm').rename(home / 'snapshots' / ('a' * 40))
+    edit(directory / 'config.json', vlm_model_name='some/vlm')
+    checkpoint = replace(read_checkpoint(directory), tokenizer_name='some/vlm')
+    with pytest.raises(ExportError, match='is not on this machine'):
+        load_vlm(checkpoint)
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path / 'hub'))
+    assert load_vlm(checkpoint).directory == home / 'snapshots' / ('a' * 40)
 
 
 def test_tokens_are_those_of_lerobots_own_processor(make_checkpoint):
@@ -176,8 +205,6 @@ def test_a_long_sentence_is_refused_and_not_cut(make_checkpoint, declaration, tm
 
 
 def test_the_tokenizer_of_a_larger_vlm_is_refused(make_checkpoint, declaration, tmp_path):
-    from bc_runtime.export.lerobot.random_vlm import write_vlm
-
     write_vlm(tmp_path / 'checkpoint' / 'smolvla' / 'vlm', vocabulary=20)
     with pytest.raises(ExportError, match='tokenizer of another VLM'):
         export_checkpoint(make_checkpoint('smolvla'), declaration, tmp_path / 'out.onnx')

@@ -104,10 +104,13 @@ def push(assembler: ObservationAssembler, data: np.lib.npyio.NpzFile, tick: int,
         height=24, width=32, encoding='rgb8', step=96, is_bigendian=False, data=picture.tobytes()
     )
     assembler.push_image('front', stamp_ns=t_ns, arrival_ns=t_ns, image=image)
+    if 'instruction' in data:
+        assembler.set_instruction(str(data['instruction'][tick]))
 
 
 @pytest.mark.parametrize(
-    'name', ['lerobot_act', 'lerobot_diffusion_ddim', 'lerobot_diffusion_ddpm']
+    'name',
+    ['lerobot_act', 'lerobot_diffusion_ddim', 'lerobot_diffusion_ddpm', 'lerobot_smolvla'],
 )
 def test_parity_with_lerobot_through_a_whole_rollout_of_the_deployed_stack(name: str) -> None:
     ours, theirs, inferred, their_inferred = roll_out(name)
@@ -119,7 +122,7 @@ def test_parity_with_lerobot_through_a_whole_rollout_of_the_deployed_stack(name:
     assert worst <= 1e-4
 
 
-@pytest.mark.parametrize('name', ['lerobot_act', 'lerobot_diffusion_ddim'])
+@pytest.mark.parametrize('name', ['lerobot_act', 'lerobot_diffusion_ddim', 'lerobot_smolvla'])
 def test_the_golden_file_says_how_it_was_proven(name: str) -> None:
     source = load_policy(GOLDEN / f'{name}.onnx').spec.source
     assert source['origin'] == 'lerobot 0.4.4'

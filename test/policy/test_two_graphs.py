@@ -74,12 +74,14 @@ def encoder_graph(gain: float = 0.5) -> onnx.ModelProto:
     return _model(nodes, {'state': (1, DIM)}, outputs, constants)
 
 
-def step_graph(time: int = TensorProto.INT64, *, nan: bool = False, width: int = 8) -> Any:
+def step_graph(
+    time: int = TensorProto.INT64, *, nan: bool = False, width: int = 8, columns: int = DIM
+) -> Any:
     """Return prediction = 0.3 sample + condition @ leave + 0.01 time."""
     rng = np.random.default_rng(4)
     constants = {
-        'leave': rng.normal(size=(width, ROWS * DIM)).astype(np.float32) * np.float32(0.2),
-        'shape': np.array([1, ROWS, DIM], dtype=np.int64),
+        'leave': rng.normal(size=(width, ROWS * columns)).astype(np.float32) * np.float32(0.2),
+        'shape': np.array([1, ROWS, columns], dtype=np.int64),
         'part': np.array(np.nan if nan else 0.3, dtype=np.float32),
         'slow': np.array(0.01, dtype=np.float32),
     }
@@ -92,8 +94,8 @@ def step_graph(time: int = TensorProto.INT64, *, nan: bool = False, width: int =
         helper.make_node('Add', ['kept', 'pull'], ['sum']),
         helper.make_node('Add', ['sum', 'late'], ['prediction']),
     ]
-    inputs = {'sample': (1, ROWS, DIM), 'time': (1,), 'condition': (1, width)}
-    return _model(nodes, inputs, {'prediction': (1, ROWS, DIM)}, constants, {'time': time})
+    inputs = {'sample': (1, ROWS, columns), 'time': (1,), 'condition': (1, width)}
+    return _model(nodes, inputs, {'prediction': (1, ROWS, columns)}, constants, {'time': time})
 
 
 def _model(
@@ -260,6 +262,25 @@ def test_the_id_covers_both_files(pair: Pair) -> None:
     step = step_graph()
     step.graph.initializer[0].raw_data = bytes(len(step.graph.initializer[0].raw_data))
     assert load_policy(pair(step=step)).policy_id != before
+
+
+def test_columns_behind_the_actions_are_left_out(pair: Pair, state: np.ndarray) -> None:
+    """Networks of a fixed width (SmolVLA) move more columns than the robot has actions."""
+    wide = [1, ROWS, DIM + 2]
+    step = step_graph(TensorProto.FLOAT, columns=DIM + 2)
+    path = pair(step=step, proven=False, **EULER)
+    rewrite(path, lambda spec: spec['inputs'][-1].update(shape=wide))
+    policy = load_policy(path, self_test=False)
+    x = noise = make_inputs(policy.spec, 5)['noise']
+    mix, leave = constants_of(encoder_graph())['mix'], constants_of(step)['leave']
+    for k in range(4):
+        x = x + 0.25 * (0.3 * x + (state @ mix @ leave).reshape(wide) + 0.01 * k / 4)
+    values = policy.infer({'state': state, 'noise': noise}).values
+    np.testing.assert_allclose(values, (0.5 * x[:, 1:5, :DIM] + state)[0], atol=1e-5)
+    names = policy.spec.action_names
+    rewrite(path, lambda spec: spec['sampling'].update(clip={names[0]: 1.0}))
+    with pytest.raises(SpecError, match='wider'):
+        load_policy(path)
 
 
 def test_a_missing_second_file_is_refused(pair: Pair) -> None:
