@@ -293,6 +293,13 @@ def export_robomimic(
 
 
 def _spec(checkpoint: RobomimicCheckpoint, declaration: Declaration, sample: bool) -> PolicySpec:
+    if declaration.instructions:
+        raise DeclarationError(
+            'a BC-RNN-GMM is told nothing; expected no sentences, got '
+            f'{available(map(repr, declaration.instructions))}',
+            source=declaration.source,
+            path='instructions',
+        )
     if set(declaration.inputs) != set(checkpoint.shapes):
         raise DeclarationError(
             f'expected the inputs {available(checkpoint.shapes)}, got '

@@ -312,6 +312,9 @@ def test_a_declaration_must_name_the_inputs_and_their_ranges(make, tmp_path):
     path.write_text(DECLARATION.replace('training_ranges:\n', ''))
     with pytest.raises(StatisticsMissing, match=r'action\.j1'):
         export_robomimic(make(), read_declaration(path), tmp_path / 'out.onnx')
-    path.write_text(path.read_text().replace('  object:', '  objects:'))
+    path.write_text(path.read_text() + 'instructions: [lift it]\n')
+    with pytest.raises(DeclarationError, match="expected no sentences, got 'lift it'"):
+        export_robomimic(make(), read_declaration(path), tmp_path / 'out.onnx')
+    path.write_text(DECLARATION.replace('training_ranges:\n', '').replace('object:', 'objects:'))
     with pytest.raises(DeclarationError, match='object, robot0_joint_pos'):
         export_robomimic(make(), read_declaration(path), tmp_path / 'out.onnx')
