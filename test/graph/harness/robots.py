@@ -37,7 +37,8 @@ def gentle() -> dict[str, Any]:
         camera['max_age_s'] = 0.23
     # The watchdogs leave time for the way of what they see through one node (or two) and a tick.
     robot['joint_states']['max_age_s'] = 0.09
-    robot['command']['rate_hz'] = 100.0  # the reactions of the fault matrix are counted in its ticks
+    # The reactions that the fault matrix promises are counted in ticks of this rate.
+    robot['command']['rate_hz'] = 100.0
     robot['human'] |= {
         'takeover_topic': 'takeover',
         'teleop_topic': 'teleop',
