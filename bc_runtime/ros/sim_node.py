@@ -52,7 +52,7 @@ TASK_STATE_EVERY = 10  # ticks
 WIDTH, HEIGHT = 640, 480
 #: Where a picture is sent both ways, the compressed one comes so much later [s]: a real camera
 #: compresses on its own chip, not on the processor that the policy is waiting for.
-COMPRESS_AFTER_S = 0.006
+COMPRESS_AFTER_S = 0.012
 #: When the process was stopped for longer than this, simulated time is not made up for [s].
 GIVE_UP_S = 0.25
 WARN_EVERY_S = 2.0
