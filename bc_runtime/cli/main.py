@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import importlib
 import sys
 from types import ModuleType
+from typing import NoReturn
 
 from bc_runtime import __version__
-from bc_runtime.spec.errors import BcError
+from bc_runtime.spec.errors import BcError, did_you_mean
 
 #: Verb -> module, in the order in which help lists them.
 VERBS = {
@@ -55,9 +56,22 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _refuse(parser: argparse.ArgumentParser, verb: str, unknown: Sequence[str]) -> NoReturn:
+    """End as argparse does, but with the verb's usage and the option that was probably meant."""
+    verbs = next(a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    of_verb: argparse.ArgumentParser = verbs[verb]
+    options = [text for action in of_verb._actions for text in action.option_strings]
+    wrong = next((text for text in unknown if text.startswith('-')), '')
+    hint = did_you_mean(wrong.partition('=')[0], options) if wrong else ''
+    of_verb.error(f'unrecognized arguments: {" ".join(unknown)}.{hint}')
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code: 0 done, 1 not achieved, 2 bad input."""
-    arguments = make_parser().parse_args(argv)
+    parser = make_parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(parser, arguments.verb, unknown)
     try:
         return int(_load(arguments.verb).run(arguments))
     except BcError as error:
