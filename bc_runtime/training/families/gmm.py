@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from bc_runtime.spec.inputs import RecurrentInput
 from bc_runtime.training.families.head import Batch, Head
 
-_SMALLEST_SPREAD = 0.02
 # Share of what the LSTM says that is left out in training, if there is a direct way.
 _LEFT_OUT = 0.5
 
@@ -37,14 +36,23 @@ class GmmHead(Head):
         modes: Components of the mixture.
         dimensions: Of one action; one action is predicted.
         memory: Width of the LSTM beside a direct way; 0: the LSTM alone, as wide as `hidden`.
+        smallest_spread: Least standard deviation of a component, in network units.
     """
 
     recurrent = True
 
     def __init__(
-        self, *, condition: int, hidden: int, modes: int, dimensions: int, memory: int = 0
+        self,
+        *,
+        condition: int,
+        hidden: int,
+        modes: int,
+        dimensions: int,
+        memory: int = 0,
+        smallest_spread: float = 0.02,
     ) -> None:
         super().__init__()
+        self.smallest_spread = smallest_spread
         self.modes = modes
         self.dimensions = dimensions
         self.enter = nn.Sequential(nn.Linear(condition, hidden), nn.ReLU())
@@ -72,7 +80,7 @@ class GmmHead(Head):
         wanted = batch.target[..., :1, :]
         means = self.means(seen).reshape(*seen.shape[:2], self.modes, self.dimensions)
         spreads = self.spreads(seen).reshape(means.shape)
-        spreads = nn.functional.softplus(spreads) + _SMALLEST_SPREAD
+        spreads = nn.functional.softplus(spreads) + self.smallest_spread
         each = -0.5 * ((wanted - means) / spreads) ** 2 - spreads.log()
         each = each.sum(dim=-1) - 0.5 * self.dimensions * math.log(2.0 * math.pi)
         scores = torch.log_softmax(self.scores(seen), dim=-1)

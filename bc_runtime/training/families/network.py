@@ -169,6 +169,7 @@ def _head(recipe: FamilyRecipe, condition: int, scale: ActionScale) -> Head:
             modes=recipe.modes,
             dimensions=_DIMENSIONS,
             memory=recipe.memory,
+            smallest_spread=recipe.smallest_spread,
         )
     if recipe.family == 'rt1':
         return TokenHead(

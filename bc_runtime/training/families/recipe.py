@@ -39,6 +39,7 @@ class FamilyRecipe:
         modes: Components of the mixture (gmm).
         memory: Width of the LSTM beside the direct way from observation to action (gmm); 0: there
             is no direct way, and the LSTM has the width of the head.
+        smallest_spread: Least standard deviation of a component, in network units (gmm).
         tokens: Per dimension (rt1).
         members: Perceptrons of the head whose answers are averaged (mlp).
         two_openings: The gripper is told to open or to close, nothing between (mlp).
@@ -67,6 +68,7 @@ class FamilyRecipe:
     sampling_steps: int = 0
     modes: int = 0
     memory: int = 0
+    smallest_spread: float = 0.02
     tokens: int = 0
     members: int = 1
     two_openings: bool = False
@@ -133,7 +135,15 @@ RECIPES: Final[Mapping[str, FamilyRecipe]] = MappingProxyType(
                 blocks=3,
                 sampling_steps=8,
             ),
-            FamilyRecipe(family='gmm', steps=1_000, batch=16, hidden=256, modes=5, memory=64),
+            FamilyRecipe(
+                family='gmm',
+                steps=1_000,
+                batch=16,
+                hidden=256,
+                modes=5,
+                memory=64,
+                smallest_spread=0.1,
+            ),
             FamilyRecipe(family='rt1', steps=3_000, batch=128, hidden=320, tokens=256),
         )
     }
