@@ -145,6 +145,13 @@ def check_refusal(command, words):
         command.close()
 
 
+def deploy(model: Path, robot: Path, parameters: Path, *, domain: int) -> BcCommand:
+    """Start a deployment that records nothing, in the folder of its parameters."""
+    words = ['deploy', '--record', 'none', '--model', model, '--robot', robot]
+    words += ['--params-file', parameters]
+    return BcCommand([str(word) for word in words], folder=parameters.parent, domain=domain)
+
+
 @pytest.mark.parametrize('what', ['camera', 'joint states'])
 def test_a_topic_that_never_comes_ends_the_deployment(
     what, tmp_path, orbit, domain, watch, simulator
@@ -161,14 +168,7 @@ def test_a_topic_that_never_comes_ends_the_deployment(
         yaml.safe_dump({'/**/observation': {'ros__parameters': {'startup_timeout_s': 1.0}}})
     )
     simulator()
-    command = BcCommand(
-        [
-            'deploy', '--record', 'none', '--model', str(orbit), '--robot', str(file),
-            '--params-file', str(parameters),
-        ],
-        folder=tmp_path,
-        domain=domain,
-    )  # fmt: skip
+    command = deploy(orbit, file, parameters, domain=domain)
     try:
         watch.until(lambda: not command.attend(), 'the end of the deployment')
         assert command.wait() == 1
@@ -186,14 +186,7 @@ def test_a_misspelt_parameter_ends_the_deployment(tmp_path, gentle, orbit, domai
     parameters = tmp_path / 'parameters.yaml'
     section = {'ros__parameters': {'on_jmp': 'reject'}}
     parameters.write_text(yaml.safe_dump({'/**/controller': section}))
-    command = BcCommand(
-        [
-            'deploy', '--record', 'none', '--model', str(orbit), '--robot', str(gentle),
-            '--params-file', str(parameters),
-        ],
-        folder=tmp_path,
-        domain=domain,
-    )  # fmt: skip
+    command = deploy(orbit, gentle, parameters, domain=domain)
     try:
         watch.until(lambda: not command.attend(), 'the end of the deployment')
         assert command.wait() == 1

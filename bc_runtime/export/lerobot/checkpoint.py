@@ -117,7 +117,7 @@ def read_checkpoint(directory: Path) -> LeRobotCheckpoint:
         ExportError: a file is missing or damaged, or a processor step is unknown.
     """
     directory = _find(directory)
-    config = _json(directory / CONFIG)
+    config = read_json(directory / CONFIG)
     policy = config.get('type')
     if not isinstance(policy, str):
         raise ExportError(
@@ -174,7 +174,12 @@ def _listing(directory: Path) -> str:
     return f'files there: {available(names)}'
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises:
+        ExportError: the file cannot be read, or holds something else.
+    """
     try:
         value = parse_json(path.read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError, TextFormatError) as error:
@@ -265,7 +270,7 @@ def _normalizer(
 
 
 def _steps(path: Path) -> list[Any]:
-    steps = _json(path).get('steps')
+    steps = read_json(path).get('steps')
     if not isinstance(steps, list):
         raise ExportError(f'{path}: expected a list of steps, got {steps!r}')
     return steps

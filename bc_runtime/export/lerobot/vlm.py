@@ -19,9 +19,8 @@ from typing import Any, Final
 from unittest import mock
 
 from bc_runtime.export.errors import ExportError
-from bc_runtime.export.lerobot.checkpoint import LeRobotCheckpoint
+from bc_runtime.export.lerobot.checkpoint import LeRobotCheckpoint, read_json
 from bc_runtime.spec.errors import available
-from bc_runtime.spec.text_formats import TextFormatError, parse_json
 
 #: Folder of a checkpoint that is looked into without being asked.
 BESIDE: Final = 'vlm'
@@ -79,7 +78,7 @@ def read_vlm(folder: Path) -> Vlm:
             'make test-lerobot (docs/how-to/export_lerobot.md)'
         ) from None
     sizes = _sizes(folder / CONFIG)
-    told = _json(folder / TOKENIZER_CONFIG)
+    told = read_json(folder / TOKENIZER_CONFIG)
     name = told.get('tokenizer_class')
     if name not in _TOKENIZERS or 'auto_map' in told:
         raise ExportError(
@@ -171,7 +170,7 @@ def _cached(name: str) -> list[Path]:
 
 def _sizes(path: Path) -> dict[str, Any]:
     """Return the VLM's config without anything that names code."""
-    value = _json(path)
+    value = read_json(path)
     text = value.get('text_config')
     kind = text.get('model_type', 'llama') if isinstance(text, dict) else None
     kinds = (value.get('model_type'), kind)
@@ -194,13 +193,3 @@ def _without_code(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_map(value: object) -> bool:
     return isinstance(value, dict)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = parse_json(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, TextFormatError) as error:
-        raise ExportError(f'{path}: cannot be read: {error}') from None
-    if not isinstance(value, dict):
-        raise ExportError(f'{path}: expected a JSON object, got {type(value).__name__}')
-    return value
