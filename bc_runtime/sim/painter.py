@@ -22,8 +22,10 @@ from bc_runtime.sim.shapes import (
     Capsules,
     Cylinders,
     Image,
+    Points,
     PreparedShapes,
     fill_mask,
+    fixed_point,
     line,
     shadow_on_table,
 )
@@ -73,7 +75,7 @@ class Painter:
         self._extent = model.geom_rbound[self._moving]
         self._sky = self._draw_sky()
         self._mask = np.empty((height, width), dtype=np.uint8)
-        self._backgrounds: dict[str, tuple[Image, Image]] = {}
+        self._backgrounds: dict[str, Image] = {}
 
     def render(self, state: GeometryState, camera: str) -> Image:
         """Draw a picture.
@@ -89,10 +91,9 @@ class Painter:
             SimError: There is no camera of that name.
         """
         view = view_of(self._model, state, camera, self._width, self._height)
-        image, shaded = self._background(state, view, camera)
+        image = self._background(state, view, camera)
         prepared: list[PreparedShapes] = [kind.prepare(state, view) for kind in self._kinds]
-        self._draw_shadows(prepared, view)
-        cv2.copyTo(shaded, self._mask, image)
+        self._draw_shadows(image, prepared, view)
         depth = -(state.geom_xpos[self._moving] - view.position) @ view.rotation[:, 2]
         for place in np.argsort(-depth, kind='stable'):
             if depth[place] + self._extent[place] < NEAR_M:
@@ -101,16 +102,13 @@ class Painter:
             prepared[kind].draw(image, index)
         return image
 
-    def _background(self, state: GeometryState, view: View, camera: str) -> tuple[Image, Image]:
-        """Return the picture of what stands still, and the same in shadow."""
+    def _background(self, state: GeometryState, view: View, camera: str) -> Image:
+        """Return the picture of what stands still, without shadows."""
         if not view.fixed:
-            image = self._draw_still(state, view)
-            return image, cv2.convertScaleAbs(image, alpha=_SHADOW)
+            return self._draw_still(state, view)
         if camera not in self._backgrounds:
-            image = self._draw_still(state, view)
-            self._backgrounds[camera] = image, cv2.convertScaleAbs(image, alpha=_SHADOW)
-        image, shaded = self._backgrounds[camera]
-        return image.copy(), shaded
+            self._backgrounds[camera] = self._draw_still(state, view)
+        return self._backgrounds[camera].copy()
 
     def _draw_sky(self) -> Image:
         grey = np.linspace(_SKY_TOP, _SKY_BOTTOM, self._height)[:, None, None]
@@ -138,12 +136,26 @@ class Painter:
                 if len(visible) > 1:
                     line(image, view.project(visible[:2])[0], colour)
 
-    def _draw_shadows(self, prepared: list[PreparedShapes], view: View) -> None:
-        self._mask[:] = 0
+    def _draw_shadows(self, image: Image, prepared: list[PreparedShapes], view: View) -> None:
+        """Darken the table and what stands on it, where a moving shape is between it and light."""
+        size = np.array([self._width, self._height])
+        corners: list[Points] = []
+        bounds = []
         for shapes in prepared:
             pixels, depth = view.project(shadow_on_table(shapes.outlines))
             low, high = pixels.min(axis=1), pixels.max(axis=1)
             seen = (depth.min(axis=1) > NEAR_M) & (high > 0).all(axis=1)
-            seen &= (low < (self._width, self._height)).all(axis=1)
-            for index in np.flatnonzero(seen):
-                fill_mask(self._mask, pixels[index])
+            seen &= (low < size).all(axis=1)
+            corners.extend(fixed_point(pixels[seen]))
+            bounds.append(np.stack((low[seen], high[seen]), axis=1))
+        if not corners:
+            return
+        box = np.concatenate(bounds)
+        left, top = np.maximum(box[:, 0].min(axis=0).astype(int) - 1, 0)
+        right, bottom = np.minimum(box[:, 1].max(axis=0).astype(int) + 2, size)
+        self._mask[top:bottom, left:right] = 0
+        for each in corners:
+            fill_mask(self._mask, each)
+        under = image[top:bottom, left:right]
+        shaded = cv2.convertScaleAbs(under, alpha=_SHADOW)
+        cv2.copyTo(shaded, self._mask[top:bottom, left:right], under)

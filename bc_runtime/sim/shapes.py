@@ -9,7 +9,7 @@ back draws single shapes with OpenCV, in whatever order it is asked to.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import cv2
 import mujoco
@@ -20,6 +20,7 @@ from bc_runtime.sim.camera import NEAR_M, Floats, GeometryState, View
 
 Image = NDArray[np.uint8]
 Indices = NDArray[np.intp]
+Points = NDArray[np.int32]
 
 # Coordinates go to OpenCV in sixteenths of a pixel; far outside they are cut to fit its integers.
 _SHIFT: Final = 4
@@ -56,22 +57,20 @@ class PreparedShapes(Protocol):
         """Draw the shape at `index` of its kind."""
 
 
-def fill(image: Image, pixels: Floats, colour: Floats) -> None:
+def fill(image: Image, corners: Points, colour: list[float]) -> None:
     """Fill a convex polygon, smoothed at its edge.
 
     Args:
         image: (height, width, 3) RGB, drawn into.
-        pixels: Corners, (n, 2) px.
+        corners: Of `fixed_point`, (n, 2).
         colour: RGB from 0 to 255, (3,).
     """
-    corners = fixed_point(pixels)
-    cv2.fillConvexPoly(image, corners, colour.tolist(), cv2.LINE_AA, _SHIFT)
+    cv2.fillConvexPoly(image, corners, colour, cv2.LINE_AA, _SHIFT)
 
 
-def fill_mask(mask: Image, pixels: Floats) -> None:
-    """Fill the convex hull of points (n, 2) px in a single-channel mask with 255."""
-    hull = cv2.convexHull(fixed_point(pixels))
-    cv2.fillConvexPoly(mask, hull, 255, cv2.LINE_8, _SHIFT)
+def fill_mask(mask: Image, points: Points) -> None:
+    """Fill the convex hull of points (n, 2) of `fixed_point` in a mask with 255."""
+    cv2.fillConvexPoly(mask, cv2.convexHull(points), 255, cv2.LINE_8, _SHIFT)
 
 
 def line(image: Image, pixels: Floats, colour: Floats) -> None:
@@ -80,10 +79,12 @@ def line(image: Image, pixels: Floats, colour: Floats) -> None:
     cv2.line(image, start, end, colour.tolist(), 1, cv2.LINE_AA, _SHIFT)
 
 
-def fixed_point(pixels: Floats) -> NDArray[np.int32]:
-    """Return pixel coordinates in the fixed-point form that the drawing calls take."""
+def fixed_point(pixels: NDArray[np.floating[Any]]) -> Points:
+    """Return pixel coordinates (..., 2) in the fixed-point form that the drawing calls take.
+
+    One call for many polygons: for the few numbers of one it takes longer than the drawing.
+    """
     # OpenCV puts integer coordinates on pixel centres; ours count from the image's corner.
-    # `np.clip` takes longer than the drawing itself for so few numbers.
     inside = np.minimum(np.maximum(pixels, -_FAR_PX), _FAR_PX)
     scaled = (inside - 0.5) * (1 << _SHIFT)
     return np.rint(scaled).astype(np.int32)
@@ -118,39 +119,38 @@ class Boxes:
         normals = np.stack((-axes, axes), axis=2).reshape(-1, 6, 3)
         towards = view.position - corners[:, _FACES[:, 0]]
         pixels, depth = view.project(corners)
+        visible = np.einsum('nfi,nfi->nf', towards, normals) > 0
         return PreparedBoxes(
             outlines=corners,
             view=view,
-            pixels=pixels,
-            depth=depth,
-            visible=np.einsum('nfi,nfi->nf', towards, normals) > 0,
-            colours=self._rgb[:, None] * lit(normals)[..., None],
+            faces=np.take(fixed_point(pixels), _FACES, axis=1),
+            whole=depth[:, _FACES].min(axis=-1) > NEAR_M,
+            visible=[np.flatnonzero(faces) for faces in visible],
+            colours=(self._rgb[:, None] * lit(normals)[..., None]).tolist(),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedBoxes:
-    """Projected boxes: corners (n, 8), faces (n, 6)."""
+    """Projected boxes: corners (n, 8, 3) m, faces (n, 6, 4, 2), those before the camera (n, 6)."""
 
     outlines: Floats
     view: View
-    pixels: Floats
-    depth: Floats
-    visible: NDArray[np.bool_]
-    colours: Floats
+    faces: Points
+    whole: NDArray[np.bool_]
+    visible: list[Indices]
+    colours: list[list[list[float]]]
 
     def draw(self, image: Image, index: int) -> None:
         """Draw the faces of a box that look at the camera."""
-        for face in np.flatnonzero(self.visible[index]):
-            corners = _FACES[face]
-            if self.depth[index, corners].min() > NEAR_M:
-                pixels = self.pixels[index, corners]
-            else:
-                polygon = self.view.clip(self.outlines[index, corners])
+        for face in self.visible[index]:
+            corners = self.faces[index, face]
+            if not self.whole[index, face]:
+                polygon = self.view.clip(self.outlines[index, _FACES[face]])
                 if len(polygon) < 3:
                     continue
-                pixels = self.view.project(polygon)[0]
-            fill(image, pixels, self.colours[index, face])
+                corners = fixed_point(self.view.project(polygon)[0])
+            fill(image, corners, self.colours[index][face])
 
 
 class Capsules:
@@ -161,8 +161,9 @@ class Capsules:
         self._radius = model.geom_size[geoms, 0]
         long = model.geom_type[geoms] == mujoco.mjtGeom.mjGEOM_CAPSULE
         self._half_length = np.where(long, model.geom_size[geoms, 1], 0.0)
+        self._long = np.flatnonzero(self._half_length > 0)
         rgb = 255.0 * model.geom_rgba[geoms, :3]
-        self._colours = np.minimum(rgb[:, None] * _BANDS[:, 2:], 255.0)
+        self._colours = np.minimum(rgb[:, None] * _BANDS[:, 2:], 255.0).tolist()
 
     def prepare(self, state: GeometryState, view: View) -> PreparedCapsules:
         """Project the end spheres and lay the shading bands out."""
@@ -180,33 +181,37 @@ class Capsules:
         flat = self._radius[:, None, None, None] * _DISC
         return PreparedCapsules(
             outlines=(ends[:, :, None] + flat).reshape(len(self.geoms), -1, 3),
-            rings=rings.reshape(len(self.geoms), len(_BANDS), -1, 2),
-            depth=depth,
-            long=self._half_length > 0,
+            bands=self._bands(rings),
+            seen=depth.min(axis=1) >= NEAR_M,
             colours=self._colours,
         )
+
+    def _bands(self, rings: Floats) -> list[list[Points]]:
+        """Return the outline of each band of each shape; rings are (n, bands, end, corner, 2)."""
+        spheres = fixed_point(rings[:, :, 0])
+        both = rings.reshape(*rings.shape[:2], -1, 2).astype(np.float32)
+        hulls = [cv2.convexHull(ring)[:, 0] for index in self._long for ring in both[index]]
+        pieces = _fixed_each(hulls)
+        bands = list(map(list, spheres))
+        for place, index in enumerate(self._long):
+            bands[index] = pieces[place * len(_BANDS) : (place + 1) * len(_BANDS)]
+        return bands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedCapsules:
-    """Projected capsules: per band the rings around both ends, (n, bands, points, 2) px."""
+    """Projected capsules: the outlines of the bands of each; those before the camera, (n,)."""
 
     outlines: Floats
-    rings: Floats
-    depth: Floats
-    long: NDArray[np.bool_]
-    colours: Floats
+    bands: list[list[Points]]
+    seen: NDArray[np.bool_]
+    colours: list[list[list[float]]]
 
     def draw(self, image: Image, index: int) -> None:
         """Draw a capsule or sphere from its dark rim to its lit core."""
-        if self.depth[index].min() < NEAR_M:
-            return
-        for ring, colour in zip(self.rings[index], self.colours[index], strict=True):
-            if self.long[index]:
-                ring = cv2.convexHull(ring.astype(np.float32))[:, 0]
-            else:
-                ring = ring[:_RING]
-            fill(image, ring, colour)
+        if self.seen[index]:
+            for outline, colour in zip(self.bands[index], self.colours[index], strict=True):
+                fill(image, outline, colour)
 
 
 class Cylinders:
@@ -216,6 +221,7 @@ class Cylinders:
         self.geoms = geoms
         self._size = model.geom_size[geoms]
         self._rgb = 255.0 * model.geom_rgba[geoms, :3]
+        self._side_colours = (0.62 * self._rgb).tolist()
 
     def prepare(self, state: GeometryState, view: View) -> PreparedCylinders:
         """Project the rims of both caps and shade the cap that can be seen."""
@@ -228,33 +234,43 @@ class Cylinders:
         pixels, depth = view.project(rims)
         upper = np.einsum('ni,ni->n', view.position - centre, axis) > 0
         normals = np.where(upper[:, None], axis, -axis)
+        hulls = [cv2.convexHull(rim)[:, 0] for rim in pixels.astype(np.float32)]
+        corners = fixed_point(pixels)
         return PreparedCylinders(
             outlines=rims,
-            pixels=pixels,
-            depth=depth,
-            upper=upper,
-            side_colours=0.62 * self._rgb,
-            cap_colours=self._rgb * lit(normals)[:, None],
+            hulls=_fixed_each(hulls),
+            caps=np.where(upper[:, None, None], corners[:, _RING:], corners[:, :_RING]),
+            seen=depth.min(axis=1) >= NEAR_M,
+            side_colours=self._side_colours,
+            cap_colours=(self._rgb * lit(normals)[:, None]).tolist(),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedCylinders:
-    """Projected cylinders: the lower then the upper rim, (n, 2 * ring, 2) px."""
+    """Projected cylinders: outlines, the caps that can be seen, those before the camera (n,)."""
 
     outlines: Floats
-    pixels: Floats
-    depth: Floats
-    upper: NDArray[np.bool_]
-    side_colours: Floats
-    cap_colours: Floats
+    hulls: list[Points]
+    caps: Points
+    seen: NDArray[np.bool_]
+    side_colours: list[list[float]]
+    cap_colours: list[list[float]]
 
     def draw(self, image: Image, index: int) -> None:
         """Draw a cylinder's outline, then the cap that looks at the camera."""
-        if self.depth[index].min() < NEAR_M:
-            return
-        pixels = self.pixels[index]
-        hull = cv2.convexHull(pixels.astype(np.float32))[:, 0]
-        fill(image, hull, self.side_colours[index])
-        cap = pixels[_RING:] if self.upper[index] else pixels[:_RING]
-        fill(image, cap, self.cap_colours[index])
+        if self.seen[index]:
+            fill(image, self.hulls[index], self.side_colours[index])
+            fill(image, self.caps[index], self.cap_colours[index])
+
+
+def _fixed_each(outlines: list[NDArray[np.float32]]) -> list[Points]:
+    """Return `fixed_point` of polygons of different length."""
+    if not outlines:
+        return []
+    corners = fixed_point(np.concatenate(outlines))
+    pieces, start = [], 0
+    for outline in outlines:
+        pieces.append(corners[start : start + len(outline)])
+        start += len(outline)
+    return pieces
