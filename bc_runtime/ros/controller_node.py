@@ -41,9 +41,10 @@ from bc_runtime.ros.preflight import PreflightServer
 from bc_runtime.ros.recorder_watch import RecorderWatch
 from bc_runtime.ros.run_policy import RunPolicyServer
 from bc_runtime.ros.runtime import run_node
+from bc_runtime.ros.scheduling import prefer_this_thread
 from bc_runtime.ros.swap_guard import SwapGuard
 from bc_runtime.ros.tick_clocks import TickClocks
-from bc_runtime.ros.tick_thread import Tick, TickThread, prefer_this_thread
+from bc_runtime.ros.tick_thread import Tick, TickThread
 from bc_runtime.safety import Event, Flag, LimiterStep, State
 from bc_runtime.safety.states import HUMAN_STATES
 from bc_runtime.spec import BcError, PolicySpec, RobotConfig
@@ -127,12 +128,9 @@ class ControllerNode(DeploymentNode):
         self._limiter = LimiterShare(self._loop.dt_ns * 1e-9)
         self.create_timer(SAY_S, self._say)
         self._loop.post(Event.CONFIGURED)
-        priority = self.get_parameter('realtime_priority').value
+        priority, cpu = (self.get_parameter(name).value for name in ('realtime_priority', 'cpu'))
         self._thread = TickThread(
-            self._tick,
-            period_ns=self._loop.dt_ns,
-            priority=priority,
-            cpu=self.get_parameter('cpu').value,
+            self._tick, period_ns=self._loop.dt_ns, priority=priority, cpu=cpu
         )
         # What lives until the end need not be looked at by the garbage collector, and it must not
         # run within a tick: it runs when the robot stands still.

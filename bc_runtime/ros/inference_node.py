@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-import os
 import sys
 import threading
 import time
@@ -46,9 +45,9 @@ from bc_runtime.ros.model_folders import ModelFolders
 from bc_runtime.ros.policy_info import policy_info
 from bc_runtime.ros.policy_keeper import PolicyKeeper
 from bc_runtime.ros.runtime import run_node
+from bc_runtime.ros.scheduling import hold_back_this_thread, step_forward
 from bc_runtime.spec import BcError, ObservationError, PolicyError, RobotConfig
 
-SHADOW_NICENESS = 15
 #: The worker looks at the clock this often for triggers that wait for a time [s].
 _POLL_S = 0.005
 _LOAD_TIMEOUT_S = 120.0
@@ -90,6 +89,8 @@ class InferenceNode(DeploymentNode):
         self._robot = RobotConfig.from_file(robot_file(self.get_parameter('robot').value))
         value = lambda name: self.get_parameter(name).value  # noqa: E731
         self._shadow = role_of(self) == 'shadow'
+        if not self._shadow:
+            step_forward(threads=value('threads'))
         self._slot = PolicySlot(on_change=self._on_slot)
         self._directories = ModelFolders.of(value('model_directories'), value('model'))
         self._loop = InferenceLoop(self._slot, trigger_options(self))
@@ -320,8 +321,7 @@ class InferenceNode(DeploymentNode):
 
     def _work(self) -> None:
         if self._shadow:
-            # Of this thread alone: what only watches must never delay what acts.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SHADOW_NICENESS)
+            hold_back_this_thread()  # what only watches must never delay what acts
         waits_for_time = self.get_parameter('trigger').value != 'as_fast_as_possible'
         while True:
             with self._wake:

@@ -42,6 +42,7 @@ from bc_runtime.ros.lifecycle import DeploymentNode
 from bc_runtime.ros.message_types import message_class
 from bc_runtime.ros.parameters import Parameter
 from bc_runtime.ros.runtime import run_node
+from bc_runtime.ros.scheduling import step_forward
 from bc_runtime.spec import BcError, PolicySpec, RobotConfig, StreamConfig
 
 PARAMETERS = (
@@ -388,6 +389,7 @@ def _profile(config: StreamConfig) -> QoSProfile:
 
 def main() -> int:
     """Run the node."""
+    step_forward()
     return run_node(ObservationNode, args=sys.argv)
 
 

@@ -34,7 +34,8 @@ from bc_runtime.ros.diagnostics import Diagnostics
 from bc_runtime.ros.lifecycle import DeploymentNode
 from bc_runtime.ros.parameters import Parameter
 from bc_runtime.ros.raw_topics import RawTopic, RawTopics, to_qos_profile
-from bc_runtime.ros.runtime import run_node, step_back
+from bc_runtime.ros.runtime import run_node
+from bc_runtime.ros.scheduling import step_back
 from bc_runtime.spec.errors import BcError, RecordingError
 
 PARAMETERS = (
@@ -80,8 +81,6 @@ STATUS_PERIOD_S = 1.0
 #: How long to go on recording after a signal, so that the bag shows the robot coming to rest.
 LINGER_S = 0.3
 DRAIN_S = 0.4
-#: Recording waits, control does not: queues hold what comes meanwhile.
-NICENESS = 5
 
 
 class RecorderNode(DeploymentNode):
@@ -392,7 +391,7 @@ def _key_values(pairs: list[str]) -> dict[str, str]:
 
 def main() -> int:
     """Run the node."""
-    step_back(NICENESS)
+    step_back()
     return run_node(RecorderNode, args=sys.argv)
 
 

@@ -11,10 +11,8 @@ the exit code says how it went. A second signal after a second of grace ends the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-import contextlib
 import ctypes
 import os
-from pathlib import Path
 import signal
 import sys
 import threading
@@ -79,18 +77,6 @@ def use_dds_profile() -> None:
     if profile.is_file():
         name = names[1] if os.environ.get('ROS_DISTRO') in ('humble', 'jazzy') else names[0]
         os.environ[name] = str(profile)
-
-
-def step_back(niceness: int) -> None:
-    """Let the scheduler prefer other processes to this one: for what must never delay control.
-
-    Linux shares the processor between sessions first (autogroups), where niceness alone says
-    nothing; a session that is shared with other nodes is left as it is.
-    """
-    os.nice(niceness)
-    if os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError):  # no autogroups here
-            Path('/proc/self/autogroup').write_text(str(niceness))
 
 
 def make_executor() -> Executor:

@@ -34,6 +34,7 @@ from bc_msgs import srv as bc_srv
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.parameters import declare
 from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK, run_node
+from bc_runtime.ros.scheduling import prefer_this_thread
 from bc_runtime.ros.sim_parameters import PARAMETERS, fault_plan
 from bc_runtime.ros.sim_pictures import jpeg_message, raw_message
 from bc_runtime.sim.arm import ArmSim, GeometrySnapshot
@@ -53,6 +54,9 @@ WIDTH, HEIGHT = 640, 480
 #: Where a picture is sent both ways, the compressed one comes so much later [s]: a real camera
 #: compresses on its own chip, not on the processor that the policy is waiting for.
 COMPRESS_AFTER_S = 0.012
+#: Real-time priorities, where permitted: a robot and its cameras do not wait for the computer that
+#: controls them. Below those of the controller.
+PHYSICS_PRIORITY, CAMERA_PRIORITY = 35, 30
 #: When the process was stopped for longer than this, simulated time is not made up for [s].
 GIVE_UP_S = 0.25
 WARN_EVERY_S = 2.0
@@ -159,6 +163,7 @@ class SimNode(Node):
     # Physics -------------------------------------------------------------------------------
 
     def _run_physics(self) -> None:
+        prefer_this_thread(PHYSICS_PRIORITY)
         start_ns, tick = time.monotonic_ns(), 0
         while not self._stop.is_set():
             due = (time.monotonic_ns() - start_ns) * TICK_HZ // NS
@@ -227,6 +232,7 @@ class SimNode(Node):
 
     def _run_cameras(self) -> None:
         """Take the cameras in turn, evenly spread, so that one never waits for the other."""
+        prefer_this_thread(CAMERA_PRIORITY)
         painter = Painter(self._sim.model, WIDTH, HEIGHT)
         rate_hz = CAMERA_HZ * len(CAMERAS)
         shot = 0

@@ -16,6 +16,8 @@ import sys
 import threading
 import time
 
+from bc_runtime.ros.scheduling import prefer_this_thread
+
 NS = 1_000_000_000
 
 #: Python lets another thread in after this time; the default of 5 ms is a whole tick at 200 Hz.
@@ -37,15 +39,6 @@ class Tick:
     late_ns: int
     index: int
     missed: int
-
-
-def prefer_this_thread(priority: int) -> bool:
-    """Put the calling thread under SCHED_FIFO; return whether that is permitted."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
-    except OSError:
-        return False
-    return True
 
 
 class TickThread:

@@ -87,7 +87,8 @@ def fixed_point(pixels: NDArray[np.floating[Any]]) -> Points:
     # OpenCV puts integer coordinates on pixel centres; ours count from the image's corner.
     inside = np.minimum(np.maximum(pixels, -_FAR_PX), _FAR_PX)
     scaled = (inside - 0.5) * (1 << _SHIFT)
-    return np.rint(scaled).astype(np.int32)
+    corners: Points = np.rint(scaled).astype(np.int32)
+    return corners
 
 
 def shadow_on_table(points: Floats) -> Floats:

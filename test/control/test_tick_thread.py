@@ -10,7 +10,8 @@ import threading
 
 import pytest
 
-from bc_runtime.ros.tick_thread import Tick, TickThread, prefer_this_thread
+from bc_runtime.ros.scheduling import prefer_this_thread
+from bc_runtime.ros.tick_thread import Tick, TickThread
 
 MS = 1_000_000
 
