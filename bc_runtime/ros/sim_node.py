@@ -265,8 +265,7 @@ class SimNode(Node):
         if picture is None:
             return
         if raw:
-            msg = raw_message(picture, camera=camera, stamp=stamp)
-            self._raw[camera].publish(msg)
+            self._raw[camera].publish(raw_message(picture, camera=camera, stamp=stamp))
         if compressed and raw:
             with contextlib.suppress(queue.Full):  # the machine is too slow for both
                 shot = _Shot(camera, picture, stamp, time.monotonic() + COMPRESS_AFTER_S)
