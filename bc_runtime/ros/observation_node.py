@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+import os
 import sys
 import time
 from typing import Any, NamedTuple
 
+import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
@@ -390,6 +392,8 @@ def _profile(config: StreamConfig) -> QoSProfile:
 def main() -> int:
     """Run the node."""
     step_forward()
+    # A picture that is shared among threads waits for the last of them to get a core.
+    cv2.setNumThreads(max(1, len(os.sched_getaffinity(0)) // 4))
     return run_node(ObservationNode, args=sys.argv)
 
 
