@@ -265,7 +265,6 @@ class ObservationNode(DeploymentNode):
 
     def _on_vector(self, stream: str, paths: list[FieldPath], msg: object) -> None:
         if self._assembler is not None:
-            values: list[float] | Defect
             try:
                 values = [path.read(msg) for path in paths]
             except FieldPathError as error:

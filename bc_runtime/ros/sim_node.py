@@ -11,6 +11,7 @@ carry the stamp of the physics tick that they show.
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Sequence
 import contextlib
 import math
@@ -25,6 +26,7 @@ import cv2
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
@@ -60,6 +62,8 @@ PHYSICS_PRIORITY, CAMERA_PRIORITY = 35, 30
 #: When the process was stopped for longer than this, simulated time is not made up for [s].
 GIVE_UP_S = 0.25
 WARN_EVERY_S = 2.0
+#: Trajectories that wait for the next tick.
+MOST_WAITING = 100
 
 
 class _Shot(NamedTuple):
@@ -87,6 +91,8 @@ class SimNode(Node):
         self._sim.reset(self._seed, self.get_parameter('instruction').value)
         self._driver = Driver(self._sim.setpoint)
         self._stamp = self.get_clock().now().to_msg()
+        # Serialized, with the time of arrival [s, monotonic].
+        self._trajectories: deque[tuple[float, bytes]] = deque(maxlen=MOST_WAITING)
         self._refused_s: dict[str, float] = {}
         self._stop = threading.Event()
         self._tick = -1
@@ -115,7 +121,7 @@ class SimNode(Node):
         self._instruction_publisher = self.create_publisher(String, 'instruction', qos.LATCHED)
         self._task_publisher = self.create_publisher(bc_msg.TaskState, 'task_state', qos.DATA)
         self.create_subscription(
-            JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.COMMAND
+            JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.COMMAND, raw=True
         )
         self.create_subscription(
             Float64MultiArray, 'position_commands', self._on_positions, qos.COMMAND
@@ -194,6 +200,7 @@ class SimNode(Node):
         driver never made.
         """
         with self._lock:
+            self._follow_newest()
             late_ns = time.monotonic_ns() - at_ns
             self._stamp = convert.to_time(self.get_clock().now().nanoseconds - late_ns)
             for ago in reversed(range(count)):
@@ -285,32 +292,40 @@ class SimNode(Node):
 
     # Commands ------------------------------------------------------------------------------
 
-    def _on_trajectory(self, msg: JointTrajectory) -> None:
-        now_s = time.monotonic()
+    def _on_trajectory(self, data: bytes) -> None:
+        # Read at the next tick: most are replaced before, and reading them holds the drawing up.
+        self._trajectories.append((time.monotonic(), data))
+
+    def _follow_newest(self) -> None:
+        """Follow the newest trajectory that has come; an older one only if that is refused."""
+        came = [self._trajectories.popleft() for _ in range(len(self._trajectories))]
+        for now_s, data in reversed(came):
+            try:
+                self._follow(now_s, deserialize_message(data, JointTrajectory))
+                return
+            except SimError as error:
+                self._refuse('joint_trajectory', error)
+
+    def _follow(self, now_s: float, msg: JointTrajectory) -> None:
         start_s = now_s
         if msg.header.stamp.sec or msg.header.stamp.nanosec:
-            ago_ns = self.get_clock().now().nanoseconds - convert.to_ns(msg.header.stamp)
-            start_s = now_s - ago_ns / NS
-        try:
-            order = joint_order(msg.joint_names)
-            times = [start_s + convert.to_ns(each.time_from_start) / NS for each in msg.points]
-            positions = in_robot_order([each.positions for each in msg.points], order, 'positions')
-            moving = any(len(each.velocities) for each in msg.points)
-            velocities = (
-                in_robot_order([each.velocities for each in msg.points], order, 'velocities')
-                if moving
-                else None
-            )
-            with self._lock:
-                self._driver.follow(
-                    now_s=now_s, times_s=times, positions=positions, velocities=velocities
-                )
-        except SimError as error:
-            self._refuse('joint_trajectory', error)
+            ahead_ns = convert.to_ns(msg.header.stamp) - self.get_clock().now().nanoseconds
+            start_s = time.monotonic() + ahead_ns / NS
+        order = joint_order(msg.joint_names)
+        times = [start_s + convert.to_ns(each.time_from_start) / NS for each in msg.points]
+        positions = in_robot_order([each.positions for each in msg.points], order, 'positions')
+        moving = any(len(each.velocities) for each in msg.points)
+        velocities = (
+            in_robot_order([each.velocities for each in msg.points], order, 'velocities')
+            if moving
+            else None
+        )
+        self._driver.follow(now_s=now_s, times_s=times, positions=positions, velocities=velocities)
 
     def _on_positions(self, msg: Float64MultiArray) -> None:
         try:
             with self._lock:
+                self._follow_newest()
                 self._driver.hold(msg.data)
         except SimError as error:
             self._refuse('position_commands', error)
@@ -329,6 +344,7 @@ class SimNode(Node):
             with self._lock:
                 scene = self._sim.reset(request.seed, request.instruction)
                 self._seed = scene.seed
+                self._trajectories.clear()
                 self._driver.hold(self._sim.setpoint)
                 self._faults.reset()
         except SimError as error:

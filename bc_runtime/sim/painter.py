@@ -15,18 +15,20 @@ import cv2
 import mujoco
 import numpy as np
 
-from bc_runtime.sim.camera import NEAR_M, GeometryState, View, view_of
+from bc_runtime.sim.camera import NEAR_M, Floats, GeometryState, View, view_of
 from bc_runtime.sim.errors import SimError
 from bc_runtime.sim.shapes import (
     Boxes,
     Capsules,
     Cylinders,
     Image,
-    Points,
+    Indices,
     PreparedShapes,
+    Shapes,
     fill_mask,
     fixed_point,
     line,
+    projected,
     shadow_on_table,
 )
 
@@ -62,7 +64,7 @@ class Painter:
         moving = np.array([i for i in range(model.ngeom) if i not in still], dtype=np.intp)
         is_box = kinds[moving] == mujoco.mjtGeom.mjGEOM_BOX
         is_cylinder = kinds[moving] == mujoco.mjtGeom.mjGEOM_CYLINDER
-        self._kinds: list[Boxes | Capsules | Cylinders] = [
+        self._kinds: list[Shapes] = [
             Boxes(model, moving[is_box]),
             Capsules(model, moving[~is_box & ~is_cylinder]),
             Cylinders(model, moving[is_cylinder]),
@@ -92,8 +94,7 @@ class Painter:
         """
         view = view_of(self._model, state, camera, self._width, self._height)
         image = self._background(state, view, camera)
-        prepared: list[PreparedShapes] = [kind.prepare(state, view) for kind in self._kinds]
-        self._draw_shadows(image, prepared, view)
+        prepared = self._prepare(image, state, view)
         depth = -(state.geom_xpos[self._moving] - view.position) @ view.rotation[:, 2]
         for place in np.argsort(-depth, kind='stable'):
             if depth[place] + self._extent[place] < NEAR_M:
@@ -101,6 +102,26 @@ class Painter:
             kind, index = self._where[place]
             prepared[kind].draw(image, index)
         return image
+
+    def _prepare(self, image: Image, state: GeometryState, view: View) -> list[PreparedShapes]:
+        """Draw the shadows of what moves; return, kind by kind, what draws the shapes.
+
+        All points are projected at once: a call takes longer than the few numbers of one shape.
+        """
+        placed = [kind.place(state) for kind in self._kinds]
+        outlines = np.concatenate([each.outlines.reshape(-1, 3) for each in placed])
+        points = [each.points.reshape(-1, 3) for each in placed]
+        pixels, depth = view.project(np.concatenate([*points, shadow_on_table(outlines)]))
+        prepared, start = [], 0
+        for kind, each in zip(self._kinds, placed, strict=True):
+            shape = each.points.shape[:2]
+            part = slice(start, start + shape[0] * shape[1])
+            start = part.stop
+            flat = pixels[part].reshape(*shape, 2)
+            prepared.append(kind.prepare(state, view, each, flat, depth[part].reshape(shape)))
+        sizes = [each.outlines.shape[1] for each in placed for _ in each.outlines]
+        self._draw_shadows(image, pixels[start:], depth[start:], sizes)
+        return prepared
 
     def _background(self, state: GeometryState, view: View, camera: str) -> Image:
         """Return the picture of what stands still, without shadows."""
@@ -117,7 +138,7 @@ class Painter:
 
     def _draw_still(self, state: GeometryState, view: View) -> Image:
         image = self._sky.copy()
-        boxes = self._still.prepare(state, view)
+        boxes = projected(self._still, state, view)
         for index, geom in enumerate(self._still.geoms):
             boxes.draw(image, index)
             if geom == self._table and view.fixed:
@@ -136,26 +157,31 @@ class Painter:
                 if len(visible) > 1:
                     line(image, view.project(visible[:2])[0], colour)
 
-    def _draw_shadows(self, image: Image, prepared: list[PreparedShapes], view: View) -> None:
-        """Darken the table and what stands on it, where a moving shape is between it and light."""
-        size = np.array([self._width, self._height])
-        corners: list[Points] = []
-        bounds = []
-        for shapes in prepared:
-            pixels, depth = view.project(shadow_on_table(shapes.outlines))
-            low, high = pixels.min(axis=1), pixels.max(axis=1)
-            seen = (depth.min(axis=1) > NEAR_M) & (high > 0).all(axis=1)
-            seen &= (low < size).all(axis=1)
-            corners.extend(fixed_point(pixels[seen]))
-            bounds.append(np.stack((low[seen], high[seen]), axis=1))
-        if not corners:
+    def _draw_shadows(self, image: Image, pixels: Floats, depth: Floats, sizes: list[int]) -> None:
+        """Darken the table and what stands on it, where a moving shape is between it and light.
+
+        Args:
+            image: Drawn into.
+            pixels: Of the shadows of all shapes, one after another, (n, 2) px.
+            depth: Of the same, (n,) m.
+            sizes: Number of points of each shape's shadow.
+        """
+        if not sizes:
             return
-        box = np.concatenate(bounds)
-        left, top = np.maximum(box[:, 0].min(axis=0).astype(int) - 1, 0)
-        right, bottom = np.minimum(box[:, 1].max(axis=0).astype(int) + 2, size)
+        ends: Indices = np.cumsum(sizes)
+        starts: Indices = ends - sizes
+        size = np.array([self._width, self._height])
+        low, high = np.minimum.reduceat(pixels, starts), np.maximum.reduceat(pixels, starts)
+        seen = (np.minimum.reduceat(depth, starts) > NEAR_M) & (high > 0).all(axis=1)
+        seen &= (low < size).all(axis=1)
+        if not seen.any():
+            return
+        left, top = np.maximum(low[seen].min(axis=0).astype(int) - 1, 0)
+        right, bottom = np.minimum(high[seen].max(axis=0).astype(int) + 2, size)
         self._mask[top:bottom, left:right] = 0
-        for each in corners:
-            fill_mask(self._mask, each)
+        corners = fixed_point(pixels)
+        for index in np.flatnonzero(seen):
+            fill_mask(self._mask, corners[starts[index] : ends[index]])
         under = image[top:bottom, left:right]
         shaded = cv2.convertScaleAbs(under, alpha=_SHADOW)
         cv2.copyTo(shaded, self._mask[top:bottom, left:right], under)

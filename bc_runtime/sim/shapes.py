@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boxes, round shapes and cylinders as flat-shaded polygons, computed for all of a kind at once.
 
-Each kind has a class that is made once from the model and `prepare`d for each picture; what comes
-back draws single shapes with OpenCV, in whatever order it is asked to.
+Each kind has a class that is made once from the model. For each picture it says where its points
+are (`place`); the painter projects those of all kinds at once, and `prepare` makes of them what
+draws single shapes with OpenCV, in whatever order it is asked to.
 """
 
 from __future__ import annotations
@@ -46,12 +47,21 @@ _DISC: Final = np.append(_CIRCLE, np.zeros((_RING, 1)), axis=1)
 _BANDS: Final = np.array([[1.0, 0.0, 0.50], [0.78, 0.22, 0.74], [0.46, 0.44, 1.0]])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Shapes of one kind in the world.
+
+    Attributes:
+        points: What has to be projected to draw them, (n, j, 3) m.
+        outlines: Points whose convex hull is the shape, (n, k, 3) m.
+    """
+
+    points: Floats
+    outlines: Floats
+
+
 class PreparedShapes(Protocol):
     """Shapes of one kind, ready to be drawn into one picture."""
-
-    @property
-    def outlines(self) -> Floats:
-        """Points whose convex hull is the shape, (n, points, 3) m in the world."""
 
     def draw(self, image: Image, index: int) -> None:
         """Draw the shape at `index` of its kind."""
@@ -103,6 +113,26 @@ def lit(normals: Floats) -> Floats:
     return np.asarray(_AMBIENT + (1 - _AMBIENT) * np.maximum(0.0, normals @ _LIGHT))
 
 
+class Shapes(Protocol):
+    """All shapes of one kind among the given ones of a model."""
+
+    geoms: Indices
+
+    def place(self, state: GeometryState) -> Placed:
+        """Say where they are."""
+
+    def prepare(
+        self, state: GeometryState, view: View, placed: Placed, pixels: Floats, depth: Floats
+    ) -> PreparedShapes:
+        """Make them ready; pixels (n, j, 2) and depth (n, j) are the projected `placed.points`."""
+
+
+def projected(shapes: Shapes, state: GeometryState, view: View) -> PreparedShapes:
+    """Return the shapes of one kind, ready to be drawn."""
+    placed = shapes.place(state)
+    return shapes.prepare(state, view, placed, *view.project(placed.points))
+
+
 class Boxes:
     """All boxes among the given shapes of a model."""
 
@@ -111,18 +141,23 @@ class Boxes:
         self._corners = _CORNERS * model.geom_size[geoms][:, None]
         self._rgb = 255.0 * model.geom_rgba[geoms, :3]
 
-    def prepare(self, state: GeometryState, view: View) -> PreparedBoxes:
-        """Project the boxes and shade their faces."""
-        rotation = state.geom_xmat[self.geoms].reshape(-1, 3, 3)
-        centre = state.geom_xpos[self.geoms][:, None]
-        corners = centre + self._corners @ rotation.transpose(0, 2, 1)
-        axes = rotation.transpose(0, 2, 1)
+    def place(self, state: GeometryState) -> Placed:
+        """Return the corners of each box."""
+        axes = state.geom_xmat[self.geoms].reshape(-1, 3, 3).transpose(0, 2, 1)
+        corners = state.geom_xpos[self.geoms][:, None] + self._corners @ axes
+        return Placed(points=corners, outlines=corners)
+
+    def prepare(
+        self, state: GeometryState, view: View, placed: Placed, pixels: Floats, depth: Floats
+    ) -> PreparedBoxes:
+        """Shade the faces."""
+        corners = placed.outlines
+        axes = state.geom_xmat[self.geoms].reshape(-1, 3, 3).transpose(0, 2, 1)
         normals = np.stack((-axes, axes), axis=2).reshape(-1, 6, 3)
         towards = view.position - corners[:, _FACES[:, 0]]
-        pixels, depth = view.project(corners)
         visible = np.einsum('nfi,nfi->nf', towards, normals) > 0
         return PreparedBoxes(
-            outlines=corners,
+            corners=corners,
             view=view,
             faces=np.take(fixed_point(pixels), _FACES, axis=1),
             whole=depth[:, _FACES].min(axis=-1) > NEAR_M,
@@ -135,7 +170,7 @@ class Boxes:
 class PreparedBoxes:
     """Projected boxes: corners (n, 8, 3) m, faces (n, 6, 4, 2), those before the camera (n, 6)."""
 
-    outlines: Floats
+    corners: Floats
     view: View
     faces: Points
     whole: NDArray[np.bool_]
@@ -147,7 +182,7 @@ class PreparedBoxes:
         for face in self.visible[index]:
             corners = self.faces[index, face]
             if not self.whole[index, face]:
-                polygon = self.view.clip(self.outlines[index, _FACES[face]])
+                polygon = self.view.clip(self.corners[index, _FACES[face]])
                 if len(polygon) < 3:
                     continue
                 corners = fixed_point(self.view.project(polygon)[0])
@@ -166,22 +201,27 @@ class Capsules:
         rgb = 255.0 * model.geom_rgba[geoms, :3]
         self._colours = np.minimum(rgb[:, None] * _BANDS[:, 2:], 255.0).tolist()
 
-    def prepare(self, state: GeometryState, view: View) -> PreparedCapsules:
-        """Project the end spheres and lay the shading bands out."""
+    def place(self, state: GeometryState) -> Placed:
+        """Return the centres of both ends of each capsule."""
         centre = state.geom_xpos[self.geoms]
         axis = state.geom_xmat[self.geoms].reshape(-1, 3, 3)[:, :, 2]
         reach = axis * self._half_length[:, None]
         ends = np.stack((centre - reach, centre + reach), axis=1)
-        pixels, depth = view.project(ends)
+        flat = self._radius[:, None, None, None] * _DISC
+        outlines = (ends[:, :, None] + flat).reshape(len(self.geoms), -1, 3)
+        return Placed(points=ends, outlines=outlines)
+
+    def prepare(
+        self, state: GeometryState, view: View, placed: Placed, pixels: Floats, depth: Floats
+    ) -> PreparedCapsules:
+        """Lay the shading bands out."""
         radius = view.focal_px * self._radius[:, None] / np.maximum(depth, 1e-3)
         light = (_LIGHT @ view.rotation)[:2] * (1.0, -1.0)
         # Axes below: shape, band, end, corner of the ring, coordinate.
         shift = radius[:, None, :, None] * _BANDS[:, 1][:, None, None] * light
         size = radius[:, None] * _BANDS[:, 0][:, None]
         rings = (pixels[:, None] + shift)[..., None, :] + size[..., None, None] * _CIRCLE
-        flat = self._radius[:, None, None, None] * _DISC
         return PreparedCapsules(
-            outlines=(ends[:, :, None] + flat).reshape(len(self.geoms), -1, 3),
             bands=self._bands(rings),
             seen=depth.min(axis=1) >= NEAR_M,
             colours=self._colours,
@@ -203,7 +243,6 @@ class Capsules:
 class PreparedCapsules:
     """Projected capsules: the outlines of the bands of each; those before the camera, (n,)."""
 
-    outlines: Floats
     bands: list[list[Points]]
     seen: NDArray[np.bool_]
     colours: list[list[list[float]]]
@@ -224,21 +263,26 @@ class Cylinders:
         self._rgb = 255.0 * model.geom_rgba[geoms, :3]
         self._side_colours = (0.62 * self._rgb).tolist()
 
-    def prepare(self, state: GeometryState, view: View) -> PreparedCylinders:
-        """Project the rims of both caps and shade the cap that can be seen."""
+    def place(self, state: GeometryState) -> Placed:
+        """Return the rims of both caps of each cylinder."""
         centre = state.geom_xpos[self.geoms]
         rotation = state.geom_xmat[self.geoms].reshape(-1, 3, 3)
         rim = centre[:, None] + (self._size[:, :1, None] * _DISC) @ rotation.transpose(0, 2, 1)
-        axis = rotation[:, :, 2]
-        reach = (self._size[:, 1:2] * axis)[:, None]
+        reach = (self._size[:, 1:2] * rotation[:, :, 2])[:, None]
         rims = np.concatenate((rim - reach, rim + reach), axis=1)
-        pixels, depth = view.project(rims)
+        return Placed(points=rims, outlines=rims)
+
+    def prepare(
+        self, state: GeometryState, view: View, placed: Placed, pixels: Floats, depth: Floats
+    ) -> PreparedCylinders:
+        """Shade the cap that can be seen."""
+        centre = state.geom_xpos[self.geoms]
+        axis = state.geom_xmat[self.geoms].reshape(-1, 3, 3)[:, :, 2]
         upper = np.einsum('ni,ni->n', view.position - centre, axis) > 0
         normals = np.where(upper[:, None], axis, -axis)
         hulls = [cv2.convexHull(rim)[:, 0] for rim in pixels.astype(np.float32)]
         corners = fixed_point(pixels)
         return PreparedCylinders(
-            outlines=rims,
             hulls=_fixed_each(hulls),
             caps=np.where(upper[:, None, None], corners[:, _RING:], corners[:, :_RING]),
             seen=depth.min(axis=1) >= NEAR_M,
@@ -251,7 +295,6 @@ class Cylinders:
 class PreparedCylinders:
     """Projected cylinders: outlines, the caps that can be seen, those before the camera (n,)."""
 
-    outlines: Floats
     hulls: list[Points]
     caps: Points
     seen: NDArray[np.bool_]
