@@ -16,14 +16,14 @@ from trajectory_msgs.msg import JointTrajectory
 from bc_runtime.ros import qos
 from harness import policies, robots
 from harness.deployment import DeploymentUnderTest
+from harness.robots import DT_S
 from harness.wire import NS
 
 Inject = Callable[[DeploymentUnderTest], int]
 Undo = Callable[[DeploymentUnderTest], None]
 
-#: What the plan of a chunk lasts [s], and a control period.
+#: What the plan of a chunk lasts [s].
 HORIZON_S = policies.CHUNK / policies.CONTROL_HZ
-DT_S = 0.01
 #: A message's way through one process on two busy cores [s]; the rows' own tests are stricter.
 WAY_S = 0.05
 

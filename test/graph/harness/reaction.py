@@ -11,12 +11,11 @@ import time
 from typing import Any
 
 from harness.deployment import ATTEMPTS, DeploymentUnderTest
+from harness.robots import DT_S
 from harness.starvation import starvation
 from harness.wire import NS
 from harness.witness import Witness, stamp_ns
 
-#: Control period [s].
-DT_S = 0.01
 #: A robot that moves no farther than this [rad or m] for this long [s] is at rest.
 _STILL, _STILL_S = 0.005, 0.3
 #: What a busy machine causes by itself: data that really came late.

@@ -5,10 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import os
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+#: Control rate of the gentle arm; BC_TEST_RATE_HZ=200 tries the faults at that of the shipped one.
+RATE_HZ = float(os.environ.get('BC_TEST_RATE_HZ', '100'))
+DT_S = 1.0 / RATE_HZ
 
 #: Tolerances of the gentle arm: its servos trail by 0.05 rad at the policy's speed.
 STALL_RAD, STALL_S = 0.08, 0.4
@@ -38,7 +43,7 @@ def gentle() -> dict[str, Any]:
     # The watchdogs leave time for the way of what they see through one node (or two) and a tick.
     robot['joint_states']['max_age_s'] = 0.09
     # The reactions that the fault matrix promises are counted in ticks of this rate.
-    robot['command']['rate_hz'] = 100.0
+    robot['command']['rate_hz'] = RATE_HZ
     robot['human'] |= {
         'takeover_topic': 'takeover',
         'teleop_topic': 'teleop',
