@@ -81,25 +81,26 @@ def episode_metrics(record: EpisodeRecord) -> EpisodeMetrics:
     latency_ms, overhead_ms = _latencies(record, ticks)
     errors = ticks.tracking_error[np.isfinite(ticks.tracking_error)]
     return EpisodeMetrics(
-        ticks=int(ticks.number[-1] - ticks.number[0]) + 1,
+        ticks=gained(ticks.number) + 1,
         span_s=float(ticks.t_s[-1] - ticks.t_s[0]),
-        missed_ticks=_gained(ticks.missed),
+        missed_ticks=gained(ticks.missed),
         jitter_ms=np.abs(ticks.lateness_s) * 1e3,
         latency_ms=latency_ms,
         inference_ms=inference_ms,
         overhead_ms=overhead_ms,
         policy_ticks=int(by_policy.sum()),
         limited_ticks=int((by_policy & (ticks.limiter_flags != 0)).sum()),
-        starved_ticks=_gained(ticks.starved),
-        chunks_accepted=_gained(ticks.chunks_accepted),
-        chunks_rejected=_gained(ticks.chunks_rejected),
+        starved_ticks=gained(ticks.starved),
+        chunks_accepted=gained(ticks.chunks_accepted),
+        chunks_rejected=gained(ticks.chunks_rejected),
         largest_tracking_error=float(errors.max()) if errors.size else None,
     )
 
 
-def _gained(counter: np.ndarray) -> int:
-    """Return by how much a counter that never falls has grown."""
-    return int(counter[-1] - counter[0])
+def gained(counter: np.ndarray) -> int:
+    """Return by how much a counter has grown; where it falls, it began anew from zero."""
+    steps = np.diff(counter)
+    return int(np.where(steps < 0, counter[1:], steps).sum())
 
 
 def _latencies(record: EpisodeRecord, ticks: Ticks) -> tuple[Floats, Floats]:

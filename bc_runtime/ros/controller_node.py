@@ -41,7 +41,7 @@ from bc_runtime.ros.preflight import PreflightServer
 from bc_runtime.ros.recorder_watch import RecorderWatch
 from bc_runtime.ros.run_policy import RunPolicyServer
 from bc_runtime.ros.runtime import run_node
-from bc_runtime.ros.scheduling import prefer_this_thread
+from bc_runtime.ros.scheduling import prefer_this_thread, step_forward
 from bc_runtime.ros.swap_guard import SwapGuard
 from bc_runtime.ros.tick_clocks import TickClocks
 from bc_runtime.ros.tick_thread import Tick, TickThread
@@ -391,6 +391,7 @@ class ControllerNode(DeploymentNode):
 
 def main() -> int:
     """Run the node."""
+    step_forward()
     return run_node(ControllerNode, args=sys.argv)
 
 

@@ -33,10 +33,9 @@ from trajectory_msgs.msg import JointTrajectory
 
 from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
-from bc_runtime.ros import convert, qos
+from bc_runtime.ros import convert, qos, scheduling
 from bc_runtime.ros.parameters import declare
 from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK, run_node
-from bc_runtime.ros.scheduling import prefer_this_thread
 from bc_runtime.ros.sim_parameters import PARAMETERS, fault_plan
 from bc_runtime.ros.sim_pictures import jpeg_message, raw_message
 from bc_runtime.sim.arm import ArmSim, GeometrySnapshot
@@ -172,7 +171,7 @@ class SimNode(Node):
     # Physics -------------------------------------------------------------------------------
 
     def _run_physics(self) -> None:
-        prefer_this_thread(PHYSICS_PRIORITY)
+        scheduling.prefer_this_thread(PHYSICS_PRIORITY)
         start_ns, tick = time.monotonic_ns(), 0
         while not self._stop.is_set():
             due = (time.monotonic_ns() - start_ns) // TICK_NS
@@ -242,7 +241,7 @@ class SimNode(Node):
 
     def _run_cameras(self) -> None:
         """Take the cameras in turn, evenly spread, so that one never waits for the other."""
-        prefer_this_thread(CAMERA_PRIORITY)
+        scheduling.prefer_this_thread(CAMERA_PRIORITY)
         painter = Painter(self._sim.model, WIDTH, HEIGHT)
         rate_hz = CAMERA_HZ * len(CAMERAS)
         shot = 0
@@ -285,6 +284,7 @@ class SimNode(Node):
 
     def _run_compression(self) -> None:
         """Compress pictures when those who wait for the raw ones have had their turn."""
+        scheduling.hold_back_this_thread()
         while (shot := self._to_compress.get()) is not None and not self._stop.is_set():
             self._stop.wait(max(0.0, shot.due_s - time.monotonic()))
             self._send_compressed(shot.camera, shot.picture, shot.stamp)
@@ -388,6 +388,7 @@ def main() -> int:
     # The drawing takes many short calls; a shorter turn keeps the physics on time.
     sys.setswitchinterval(0.001)
     cv2.setNumThreads(1)
+    scheduling.step_forward()
     return run_node(SimNode)
 
 

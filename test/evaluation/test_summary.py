@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from bc_runtime.evaluation.episode_metrics import episode_metrics
+from bc_runtime.evaluation.episode_metrics import episode_metrics, gained
 from bc_runtime.evaluation.episode_record import load_episode
 from bc_runtime.evaluation.summary import summarize_demo
 from bc_runtime.recording.labels import Outcome
@@ -46,6 +46,13 @@ def test_metrics_equal_what_was_put_into_the_bag(make_episode, tmp_path):
     assert found.limiter_active_fraction == pytest.approx(0.25, abs=0.03)
     assert found.starved_ticks == 0
     assert 0.005 < found.largest_tracking_error <= 0.01
+
+
+def test_counters_that_begin_anew_within_an_episode_do_not_count_backwards():
+    # The controller counts from its activation; a bag may begin before.
+    assert gained(np.array([5, 5, 0, 0, 2])) == 2
+    assert gained(np.array([998, 999, 1, 2])) == 3
+    assert gained(np.array([7])) == 0
 
 
 def test_metrics_count_missed_ticks_and_the_rate_they_cost(make_episode, tmp_path):
