@@ -30,6 +30,7 @@ import numpy as np
 FOLDER = Path(__file__).parent
 OUT = Path('out/bench/graph.json')
 BUDGET_MS = {'p50': 10.0, 'p99': 25.0}
+ARRANGEMENTS = ('spread', 'free', 'slow', 'triggered', 'together')
 #: Time for several processes of one clock to be there when it begins [ns].
 SENSORS_AFTER_NS = 3_000_000_000
 
@@ -192,9 +193,7 @@ def main() -> int:
         action='store_true',
         help='prefer these processes to all others of the machine (Linux, root)',
     )
-    parser.add_argument(
-        '--cameras', nargs='+', default=['spread', 'free', 'slow', 'triggered', 'together']
-    )
+    parser.add_argument('--cameras', nargs='+', choices=ARRANGEMENTS, default=ARRANGEMENTS)
     arguments = parser.parse_args()
     os.environ.setdefault('ROS_DOMAIN_ID', str(101 - os.getpid() % 50))
     results = []
