@@ -39,13 +39,13 @@ from bc_runtime.policy.slot import SlotState, SlotStatus
 from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.diagnostics import Diagnostics
-from bc_runtime.ros.inference_parameters import PARAMETERS, role_of, trigger_options
+from bc_runtime.ros.inference_parameters import PARAMETERS, preferred, role_of, trigger_options
 from bc_runtime.ros.lifecycle import DeploymentNode
 from bc_runtime.ros.model_folders import ModelFolders
 from bc_runtime.ros.policy_info import policy_info
 from bc_runtime.ros.policy_keeper import PolicyKeeper
 from bc_runtime.ros.runtime import run_node
-from bc_runtime.ros.scheduling import hold_back_this_thread, step_forward
+from bc_runtime.ros.scheduling import hold_back_this_thread
 from bc_runtime.spec import BcError, ObservationError, PolicyError, RobotConfig
 
 #: The worker looks at the clock this often for triggers that wait for a time [s].
@@ -89,8 +89,6 @@ class InferenceNode(DeploymentNode):
         self._robot = RobotConfig.from_file(robot_file(self.get_parameter('robot').value))
         value = lambda name: self.get_parameter(name).value  # noqa: E731
         self._shadow = role_of(self) == 'shadow'
-        if not self._shadow:
-            step_forward(threads=value('threads'))
         self._slot = PolicySlot(on_change=self._on_slot)
         self._directories = ModelFolders.of(value('model_directories'), value('model'))
         self._loop = InferenceLoop(self._slot, trigger_options(self))
@@ -393,7 +391,7 @@ class InferenceNode(DeploymentNode):
 
 def main() -> int:
     """Run the node."""
-    return run_node(InferenceNode, args=sys.argv)
+    return run_node(lambda: preferred(InferenceNode()), args=sys.argv)
 
 
 if __name__ == '__main__':

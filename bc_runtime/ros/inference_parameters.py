@@ -8,6 +8,7 @@ from rclpy.node import Node
 
 from bc_runtime.inference_loop import TriggerOptions
 from bc_runtime.ros.parameters import Parameter
+from bc_runtime.ros.scheduling import step_forward
 from bc_runtime.spec import ConfigError
 from bc_runtime.spec.errors import available
 
@@ -121,3 +122,14 @@ def role_of(node: Node) -> str:
     if role not in ROLES:
         raise ConfigError(f'parameter role: expected one of {available(ROLES)}, got {role!r}')
     return role
+
+
+def preferred(node: Node) -> Node:
+    """Let the process of a node that acts come before others; return the node.
+
+    Raises:
+        ConfigError: there is no such role.
+    """
+    if role_of(node) == 'active':
+        step_forward(threads=int(node.get_parameter('threads').value))
+    return node

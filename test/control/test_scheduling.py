@@ -7,10 +7,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from bc_runtime.ros import scheduling
+from bc_runtime.ros import inference_parameters, scheduling
 
 _TELL = """
 import os, pathlib, threading
@@ -68,3 +69,17 @@ def test_the_recorder_steps_back() -> None:
     if os.getpriority(os.PRIO_PROCESS, 0) != 0:
         pytest.skip('these tests run with a niceness of their own')
     assert told('scheduling.step_back()').split()[-1] in ('5', '-')
+
+
+@pytest.mark.parametrize(('role', 'asked'), [('active', [2]), ('shadow', [])])
+def test_only_inference_that_acts_steps_forward(
+    role: str, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {'role': role, 'threads': 2}
+    node = SimpleNamespace(get_parameter=lambda name: SimpleNamespace(value=values[name]))
+    found: list[int] = []
+    monkeypatch.setattr(
+        inference_parameters, 'step_forward', lambda *, threads: found.append(threads)
+    )
+    assert inference_parameters.preferred(node) is node
+    assert found == asked
