@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 import threading
 
-#: Of what stands between sensors and command.
+#: Of what stands between sensors and command, and of the messages of what commands.
 FORWARD_NICENESS = -10
 #: Of the recorder: its queues hold what comes while control has its turn.
 BACK_NICENESS = 5
@@ -56,7 +56,8 @@ def step_forward(*, threads: int = 1) -> bool:
         return False
     try:
         for thread in Path('/proc/self/task').iterdir():
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), FORWARD_NICENESS)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), FORWARD_NICENESS)
     except OSError:
         return False
     _set_autogroup(FORWARD_NICENESS)
