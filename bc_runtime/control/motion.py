@@ -166,7 +166,7 @@ class Motion(ABC):
         return self._limiter.brake()
 
     @abstractmethod
-    def _make_limiter(self, robot: RobotConfig, options: ControlOptions) -> Limiter | JerkLimiter:
+    def _make_limiter(self, robot: RobotConfig, options: ControlOptions) -> Limiter:
         """Return the limiter of this form of command."""
 
     @abstractmethod
@@ -205,7 +205,7 @@ class PositionMotion(Motion):
             self.limits, max_distance=dict.fromkeys(robot.command.joints, robot.tolerances.start)
         )
 
-    def _make_limiter(self, robot: RobotConfig, options: ControlOptions) -> Limiter | JerkLimiter:
+    def _make_limiter(self, robot: RobotConfig, options: ControlOptions) -> Limiter:
         if options.jerk:
             if options.coordinated:
                 raise SafetyError('coordinated and jerk exclude each other; choose one of them')

@@ -22,7 +22,7 @@ class ControlOptions:
         strategy_options: Options of the strategy.
         interpolation: Between the actions of a chunk: hold, linear or cubic.
         coordinated: Scale all joints together when one is limited, so that the direction is kept.
-        jerk: Bound the jerk, too; every joint needs a jerk limit.
+        jerk: Bound the jerk of approaches, not of stops; every joint needs a jerk limit.
         reseed_distance: At a start, a robot that is farther than this from the last command is
             taken from where it is [rad or m]. Nearer, the last command goes on: a robot that sags
             under its weight must not be told to hold the sag.

@@ -193,8 +193,8 @@ PARAMETERS = (
     Parameter(
         name='jerk',
         default=False,
-        description='Bound the jerk, too (package ruckig; every joint needs `jerk` in the robot '
-        'YAML); costs some lag',
+        description='Bound the jerk of approaches, not of stops (package ruckig; every joint '
+        'needs `jerk` in the robot YAML); costs some lag',
         read_only=True,
     ),
     Parameter(

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 
 from bc_runtime.safety.checker import Checker
-from bc_runtime.safety.jerk import JerkLimiter
 from bc_runtime.safety.limiter import Limiter
 from bc_runtime.safety.limits import JointLimits
 from bc_runtime.spec.errors import SafetyError
@@ -97,7 +96,7 @@ def braking_tail(
     )
 
 
-def follow_tail(limiter: Limiter | JerkLimiter, checker: Checker, ticks: int) -> None:
+def follow_tail(limiter: Limiter, checker: Checker, ticks: int) -> None:
     """Catch up with a driver that followed the tail while ticks were missed.
 
     After a late tick the robot is where the tail of the last message led it, not where the last

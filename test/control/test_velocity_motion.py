@@ -285,17 +285,22 @@ def test_options_that_make_no_sense_for_velocities_are_refused():
         Rig(robot, options=ControlOptions(jerk=True))
 
 
-def test_the_jerk_stage_bounds_the_jerk_of_what_is_sent():
+def test_the_jerk_stage_bounds_the_jerk_of_an_approach_and_stops_at_full_deceleration():
     pytest.importorskip('ruckig')
     joints = [joint | {'jerk': 50.0} for joint in ARM['joints']]
     robot = ARM | {'joints': joints, 'command': ARM['command'] | {'interface': 'position'}}
     rig = Rig(robot, options=ControlOptions(jerk=True), wanted=(0.4, -0.4), kinds=PLACES).auto()
-    rig.loop.post(Event.STOP)
-    assert rig.run(1.0).state is State.READY
     speeds = np.array([r.command.velocity for r in rig.results if r.command is not None])
     jerks = np.diff(speeds, n=2, axis=0) / (DT / S) ** 2
     assert np.abs(jerks).max() <= 50.0 * 1.01
-    assert np.abs(speeds).max() > 0.2
+    assert np.abs(speeds[-1]).max() > 0.2
+    rig.loop.post(Event.STOP)
+    rig.run(DT / S)
+    step = 4.0 * DT / S
+    assert rig.results[-1].command.velocity == pytest.approx(
+        (speeds[-1][0] - step, speeds[-1][1] + step)
+    )
+    assert rig.run(1.0).state is State.READY
 
 
 def test_the_jerk_stage_takes_no_velocity_actions():
