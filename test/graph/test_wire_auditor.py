@@ -262,3 +262,110 @@ def test_a_driver_that_is_heard_late_stands_where_the_first_one_did(robot, comma
     assert len(found) == bool(word) and all(word in each for each in found), found
     (unheard,) = report(began=False)
     assert 'not heard' in unheard
+
+
+def pressed_in_motion(robot, rate_hz, *, share, beside, quiet_s=1.74, jitter_s=0.0):
+    """Return commands of an arm that speeds up, is stopped by silence, and holds where it rests.
+
+    Args:
+        share: What is left of the speed for the last step of the tail, in steps of braking.
+        beside: How far from the tail's end the robot is measured [rad].
+        jitter_s: How much later than its tick every second message is sent [s].
+    """
+    limits = limits_of([robot.joint(name) for name in robot.command.joints])
+    dt_s = 1.0 / rate_hz
+    lost = limits[0].deceleration * dt_s
+    fastest = (int(0.55 / lost) + share) * lost
+    rest = np.array(START)
+    places, speed, at_s = [(rest, 0.0, 0.0)], 0.0, 0.0
+    while speed < fastest:
+        speed = min(fastest, speed + lost)
+        rest = rest + np.eye(len(START))[0] * speed * dt_s
+        at_s += dt_s
+        places.append((rest, speed, at_s))
+    v = np.zeros(len(START))
+    v[0] = speed
+    end = np.array(braking_tail(rest, v, limits, dt_s).positions[-1])
+    for k in range(3):
+        places.append((end + beside, 0.0, at_s + quiet_s + k * dt_s))
+    sent = []
+    for k, (q, speed, t) in enumerate(places):
+        v = np.zeros(len(START))
+        v[0] = speed
+        tail = braking_tail(q, v, limits, dt_s)
+        sent.append(
+            WireCommand(
+                sequence=k + 1,
+                sent_ns=round((t + jitter_s * (k % 2)) * NS),
+                names=robot.command.joints,
+                times_s=np.array(tail.times_s) + dt_s,
+                positions=np.array(tail.positions),
+                velocities=np.array(tail.velocities),
+            )
+        )
+    return sent
+
+
+def at_rate(rate_hz):
+    document = robots.gentle()
+    document['command']['rate_hz'] = rate_hz
+    return RobotConfig.from_yaml(yaml.safe_dump(document))
+
+
+@pytest.mark.parametrize('rate_hz', [20.0, 100.0, 200.0, 500.0])
+@pytest.mark.parametrize('beside', [0.0, 1e-13, -1e-10, 3e-9, -9e-7, 5e-3])
+def test_a_robot_that_is_measured_beside_the_end_of_its_tail_begins_anew(rate_hz, beside):
+    """Regressions pinned: the distance was added to the last braking step, however small both."""
+    robot = at_rate(rate_hz)
+    for share in (1e-12, 1e-9, 1e-6, 1e-3, 0.3, 0.5, 1.0 - 1e-6, 1.0 - 1e-12):
+        sent = pressed_in_motion(robot, rate_hz, share=share, beside=beside)
+        assert audit(robot, sent).violations == [], f'{share} of a step is left'
+
+
+@pytest.mark.parametrize('rate_hz', [100.0, 200.0, 500.0])
+def test_a_jump_that_needs_the_robot_at_rest_is_found_while_it_moves(rate_hz):
+    robot = at_rate(rate_hz)
+    hasty = pressed_in_motion(robot, rate_hz, share=0.3, beside=1e-4, quiet_s=2.0 / rate_hz)
+    assert audit(robot, hasty).violations
+
+
+@pytest.mark.parametrize('rate_hz', [100.0, 200.0])
+@pytest.mark.parametrize('late', [0.0, 0.3, 0.9])
+def test_a_message_that_is_late_within_its_period_is_not_a_missed_tick(rate_hz, late):
+    """Regressions pinned: waits were counted in periods, so 200 Hz allowed half the lateness."""
+    robot = at_rate(rate_hz)
+    sent = pressed_in_motion(robot, rate_hz, share=0.3, beside=0.0, jitter_s=late / rate_hz)
+    moving = [c for c in sent if c.moving]
+    report = audit(robot, [replace(c, sequence=k + 1) for k, c in enumerate(moving)])
+    assert report.violations == []
+    assert report.missed == 0
+
+
+@pytest.mark.parametrize('rate_hz', [100.0, 200.0])
+@pytest.mark.parametrize('periods', [1.1, 1.5, 1.9])
+def test_a_turn_that_one_missed_tick_explains_is_inside_the_limits(rate_hz, periods):
+    """The tail rests within a tick; the message after it was early or late by part of a period."""
+    robot = at_rate(rate_hz)
+    limits = limits_of([robot.joint(name) for name in robot.command.joints])
+    dt_s = 1.0 / rate_hz
+    step = 0.9 * limits[0].deceleration * dt_s * dt_s
+    sent = []
+    for k, way in enumerate((-step, step)):
+        q = np.array(START)
+        q[0] += -step + (way if k else 0.0)
+        v = np.zeros(len(START))
+        v[0] = way / dt_s
+        tail = braking_tail(q, v, limits, dt_s)
+        sent.append(
+            WireCommand(
+                sequence=k + 1,
+                sent_ns=round(k * periods * dt_s * NS),
+                names=robot.command.joints,
+                times_s=np.array(tail.times_s) + dt_s,
+                positions=np.array(tail.positions),
+                velocities=np.array(tail.velocities),
+            )
+        )
+    assert audit(robot, sent).violations == []
+    hasty = [sent[0], replace(sent[1], sent_ns=round(0.9 * dt_s * NS))]
+    assert audit(robot, hasty).violations

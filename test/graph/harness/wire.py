@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+import math
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,10 @@ REST_SPEED = 1e-9
 #: Share of the allowed speed that late ticks may ask of a driver.
 LATE_RATIO = 2.0
 _ROUNDING = 1e-6
-#: Periods between two commands from which on a tick was missed: sending times vary a little.
-_MISSED = 1.5
+#: Two computed places nearer than this [rad or m] are one: both come from the same arithmetic.
+_SAME = 1e-9
+#: A measured place differs by less from a computed one only by chance [rad or m].
+_MEASURED = 1e-12
 #: A run may begin where the robot was measured, and moved no farther than this [rad or m] ...
 _PLACE = 0.01
 #: ... in this time [ns].
@@ -244,8 +247,7 @@ class WireAuditor:
             if lost or anew:
                 streams.append(_Stream(c, from_rest=not lost))
             else:
-                after = commands[index + 1] if index + 1 < len(commands) else None
-                report.missed += self._go_on(streams[-1], before, c, after)
+                report.missed += self._go_on(streams[-1], before, c)
         report.streams = len(streams)
         return streams
 
@@ -259,7 +261,7 @@ class WireAuditor:
         start = c.positions[0] - c.velocities[0] * self._dt_s
         slow = np.abs(c.velocities[0]) <= self._deceleration * self._dt_s * (1.0 + _ROUNDING)
         # However near: nobody moved there. Whether the robot is there, `_judge_place` says.
-        return bool(slow.all() and (np.abs(start - before.rest) > _ROUNDING).any())
+        return bool(slow.all() and (np.abs(start - before.rest) > _MEASURED).any())
 
     def _judge_place(self, before: WireCommand, c: WireCommand, report: WireReport) -> None:
         """Judge a run that begins elsewhere: where the robot was measured, and stood still."""
@@ -294,38 +296,46 @@ class WireAuditor:
             return False
         return not any(began_ns < at <= c.sent_ns for at, _ in self.measured)
 
-    def _go_on(
-        self, stream: _Stream, before: WireCommand, c: WireCommand, after: WireCommand | None
-    ) -> int:
+    def _go_on(self, stream: _Stream, before: WireCommand, c: WireCommand) -> int:
         """Append a command, after the part of the last tail that was followed in missed ticks.
 
+        The place tells how many ticks were missed, except where the tail rests within a tick: it
+        is the same place for any number of them. Of the numbers that the time between the two
+        messages allows, the first one for which the command is inside the limits is taken.
+
         Returns:
-            The number of missed ticks: no more than the time between the messages allows.
+            The number of missed ticks.
         """
-        q, v = before.positions[0], before.velocities[0]
         start = c.positions[0] - c.velocities[0] * self._dt_s
         periods = (c.sent_ns - before.sent_ns) / NS / self._dt_s
-        # After a tick that was only late the next one is on time; after a missed one it is not.
-        until_after = (
-            (after.sent_ns - before.sent_ns) / NS / self._dt_s if after else periods + 1.0
-        )
-        tail: list[tuple[Floats, Floats]] = []
-        for missed in range(round(periods) + 2):
-            step = np.sign(v) * np.maximum(np.abs(v) - self._deceleration * self._dt_s, 0.0)
-            # Where the tail ends here, the place alone does not tell whether a tick was missed at
-            # rest: it was if there was time for it.
-            late = periods < missed + _MISSED or until_after < missed + 1.0 + _MISSED
-            rested = not step.any() and v.any() and not late
-            if np.abs(q - start).max() < _ROUNDING and not rested:
-                for position, velocity in tail:
-                    stream.add(c.sequence, position, velocity)
-                stream.add(c.sequence, c.positions[0], c.velocities[0])
-                return missed
-            v = step
+        tail = self._tail(before)[: round(periods) + 2]
+        fitting = [m for m, (q, _) in enumerate(tail) if np.abs(q - start).max() < _SAME]
+        # A tick begins less than a period after its deadline, or that deadline is skipped: after m
+        # missed ticks the next message comes more than m and less than m + 2 periods later.
+        least = min(math.floor(periods - 2.0) + 1, len(tail) - 1)
+        timely = [m for m in fitting if least <= m < periods] or fitting
+        missed = min(timely, default=0)
+        if len(timely) > 1:
+            missed = next((m for m in timely if self._inside(*tail[m], c)), missed)
+        for position, velocity in tail[1 : missed + 1]:
+            stream.add(c.sequence, position, velocity)
+        stream.add(c.sequence, c.positions[0], c.velocities[0])
+        return missed
+
+    def _tail(self, c: WireCommand) -> list[tuple[Floats, Floats]]:
+        """Return place and velocity of a driver at a command and in each tick of its tail."""
+        q, v = c.positions[0], c.velocities[0]
+        tail = [(q, v)]
+        while np.abs(v).max() > REST_SPEED:
+            v = np.sign(v) * np.maximum(np.abs(v) - self._deceleration * self._dt_s, 0.0)
             q = q + v * self._dt_s
             tail.append((q, v))
-        stream.add(c.sequence, c.positions[0], c.velocities[0])
-        return 0
+        return tail
+
+    def _inside(self, place: Floats, velocity: Floats, c: WireCommand) -> bool:
+        """Return whether a command may follow a place that was passed with a velocity."""
+        before = np.array([place - velocity * self._dt_s, place])
+        return audit_commands(c.positions[:1], self._limits, self._dt_s, before=before).ok
 
     def _judge_stream(self, stream: _Stream, report: WireReport) -> None:
         q, v = np.array(stream.positions), np.array(stream.velocities)
