@@ -44,6 +44,8 @@ from bc_runtime.spec import PolicySpec, RobotConfig
 Reply = Callable[[bool, str], None]
 
 _EXECUTING = frozenset({State.AUTO, State.SLOW})
+#: A zero velocity is sent so many times before silence: one alone may get lost on the way.
+_ZEROS = 10
 
 
 class ControlLoop:
@@ -85,6 +87,7 @@ class ControlLoop:
         self._faults: dict[Flag, str] = {}
         self._newest_used = 0
         self._sent: tuple[float, ...] | None = None
+        self._zeros_left = 0
         self.conditions: Conditions | None = None
         """Facts of the last tick."""
         self.rehearsing = False
@@ -315,7 +318,7 @@ class ControlLoop:
         Nothing is held while the driver does not answer: it may come back elsewhere, and a held
         command would pull it to where the robot was. What is held then is where it came back.
         """
-        if self.rolls:
+        if self.rolls or self._zeros_left:
             return False
         if step.source is Source.NONE or step.state is State.READY:
             return True
@@ -333,6 +336,8 @@ class ControlLoop:
             self._sent = None
         if command is None:
             return
+        if self.robot.command.takes_velocities:
+            self._zeros_left = _ZEROS if any(command.velocity) else max(0, self._zeros_left - 1)
         if not self.options.dry_run:
             self._sent = command.position
             if not self.robot.command.takes_velocities:

@@ -146,7 +146,11 @@ class Motion(ABC):
         self.violation = verdict.text
         self._limiter.rollback()
         command = self._limiter.brake()
-        return command if self._judge(command).ok else None
+        if self._judge(command).ok:
+            return command
+        # What is not sent does not slow the robot down either.
+        self._limiter.rollback()
+        return None
 
     def _limited(
         self,
@@ -331,6 +335,16 @@ class VelocityMotion(Motion):
             )
         lag_s = self._dt_s + robot.joint_states.latency_s
         return Limiter(self.limits, self._dt_s, coordinated=options.coordinated, lag_s=lag_s)
+
+    def seed(self, positions: Values | None) -> None:
+        """Begin from these positions, with the velocity that the driver was told last.
+
+        A measurement says where the robot is. It does not stop it: only a zero that is sent does.
+        """
+        start = (0.0,) * len(self.limits) if positions is None else positions
+        speeds = self._limiter.velocity
+        self._limiter.seed(start, speeds)
+        self._checker.seed(start, speeds)
 
     def aligned_to(self, point: PlanPoint | None) -> bool:
         """Return whether the robot rests and there is a plan; then a ramp is approach enough."""

@@ -74,6 +74,9 @@ class Silence:
         if stalled:
             self._quiet = 0
             self._says.unsettle()
+        if self._settles and not (self.speaking or self._motion.has_tail or self._motion.rests):
+            # A driver of set-points has stopped on the last one.
+            self._motion.seed(self._motion.position)
         if self._sent_ns is None:
             return ''
         # The driver's time with a message begins when it was sent, however late that was.
@@ -113,9 +116,6 @@ class Silence:
             return True
         if not self._settled():
             return False
-        if not self._motion.rests:
-            # A driver of set-points has stopped on the last one.
-            self._motion.seed(self._motion.position)
         self._seed()
         return True
 

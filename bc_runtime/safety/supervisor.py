@@ -217,7 +217,8 @@ def _brake(tick: Tick) -> None:
             memory, latched=MappingProxyType({**memory.latched, Flag.BRAKE_TIMEOUT: ''})
         )
         flag = Flag.BRAKE_TIMEOUT
-        tick.go(State.FAULT, flag, tick.text(flag), severity=Severity.FAULT)
+        after = State.INACTIVE if then is State.INACTIVE else State.FAULT
+        tick.go(after, flag, tick.text(flag), severity=Severity.FAULT)
 
 
 def _stop_severity(then: State) -> Severity:

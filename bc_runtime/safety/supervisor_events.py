@@ -28,6 +28,8 @@ def handle(tick: Tick, event: Event) -> None:
 
 Answer = tuple[bool, str]
 
+_STILL_BRAKING = 'the robot is still braking; ask again once it rests'
+
 
 def _configured(tick: Tick) -> Answer:
     if tick.state is not State.UNCONFIGURED:
@@ -39,6 +41,8 @@ def _configured(tick: Tick) -> Answer:
 def _cleanup(tick: Tick) -> Answer:
     if tick.state is not State.INACTIVE:
         return False, f'only from INACTIVE, the state is {tick.state}'
+    if not tick.conditions.at_rest:
+        return False, _STILL_BRAKING
     tick.go(State.UNCONFIGURED, Event.CLEANUP, 'cleaned up')
     return True, 'cleaned up'
 
@@ -46,6 +50,8 @@ def _cleanup(tick: Tick) -> Answer:
 def _activate(tick: Tick) -> Answer:
     if tick.state is not State.INACTIVE:
         return False, f'only from INACTIVE, the state is {tick.state}'
+    if not tick.conditions.at_rest:
+        return False, _STILL_BRAKING
     if tick.conditions.activate_blockers:
         return False, '; '.join(tick.conditions.activate_blockers)
     tick.go(
@@ -62,7 +68,9 @@ def _deactivate(tick: Tick) -> Answer:
         return True, 'not active'
     if tick.state is State.FINALIZING:
         return False, 'shutting down'
-    if tick.state in (State.FAULT, State.ESTOP):
+    # An emergency stop sends nothing, so that there is no braking to wait for.
+    at_once = tick.state is State.ESTOP or tick.conditions.at_rest
+    if at_once and tick.state in (State.FAULT, State.ESTOP):
         tick.go(State.INACTIVE, 'DEACTIVATED', 'deactivated; the fault stays until it is reset')
     else:
         tick.stop(State.INACTIVE, 'DEACTIVATED', 'deactivating')
@@ -155,10 +163,8 @@ def _reset(tick: Tick) -> Answer:
     still = [flag for flag in latched if flag in tick.conditions.flags]
     if still:
         return False, '; '.join(f'{flag} is still raised: {tick.text(flag)}' for flag in still)
-    if tick.state is State.FAULT and not tick.conditions.at_rest:
-        return False, 'the command is not at rest yet'
-    if tick.state is State.BRAKING:
-        return False, 'the robot is still braking'
+    if tick.state is State.BRAKING or not tick.conditions.at_rest:
+        return False, _STILL_BRAKING
     tick.memory = replace(tick.memory, latched=MappingProxyType({}))
     if tick.state in (State.FAULT, State.ESTOP):
         tick.go(

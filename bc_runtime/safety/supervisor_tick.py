@@ -179,6 +179,10 @@ class Tick:
         if rule.severity is Severity.ESTOP:
             if self.state is State.FINALIZING:
                 self.memory = replace(self.memory, finished=True)
+            elif self.memory.then is State.INACTIVE:
+                # Whoever deactivates and whoever presses the button both get what they asked for,
+                # in either order: nothing is sent, and the stop meets the next activation.
+                self.go(State.INACTIVE, flag, self.text(flag), severity=rule.severity)
             else:
                 self.go(State.ESTOP, flag, self.text(flag), severity=rule.severity)
         elif rule.severity is Severity.FAULT:

@@ -203,6 +203,53 @@ def test_deactivation_brakes_first_and_keeps_a_fault() -> None:
     assert desk.state is State.FAULT
 
 
+def test_a_deactivation_outlasts_an_emergency_stop_that_comes_while_it_brakes() -> None:
+    """Regressions pinned: it was forgotten, and after the reset the controller was READY."""
+    desk = Desk().to(State.AUTO)
+    assert desk.tick(Event.DEACTIVATE).state is State.BRAKING
+    desk.flags[Flag.ESTOP] = 'pressed'
+    step = desk.tick()
+    assert step.state is State.INACTIVE
+    assert step.source is Source.NONE
+    assert step.transitions[-1].code == Flag.ESTOP
+    desk.flags.clear()
+    refused = desk.tick(Event.ACTIVATE, at_rest=False).replies[0]
+    assert not refused.accepted
+    assert 'still braking' in refused.text
+    assert desk.tick(Event.ACTIVATE, at_rest=True).state is State.ESTOP, 'it meets the activation'
+    assert desk.tick(Event.DEACTIVATE).state is State.INACTIVE
+    assert desk.tick(Event.RESET).state is State.INACTIVE
+
+
+def test_a_deactivation_outlasts_a_brake_that_does_not_end() -> None:
+    desk = Desk().to(State.AUTO)
+    desk.tick(Event.DEACTIVATE)
+    desk.wait(5.2, at_rest=False)
+    assert desk.state is State.INACTIVE
+    assert desk.codes[-1] == Flag.BRAKE_TIMEOUT
+    assert desk.tick(Event.ACTIVATE, at_rest=True).state is State.FAULT
+
+
+@pytest.mark.parametrize('state', [State.FAULT, State.ESTOP])
+def test_a_reset_waits_for_rest(state: State) -> None:
+    desk = Desk().to(state)
+    desk.flags.clear()
+    refused = desk.tick(Event.RESET, at_rest=False).replies[0]
+    assert not refused.accepted
+    assert 'still braking' in refused.text
+    assert desk.state is state
+    assert desk.tick(Event.RESET, at_rest=True).state is State.READY
+
+
+def test_a_deactivation_in_a_fault_brakes_first() -> None:
+    desk = Desk().to(State.AUTO)
+    desk.flags[Flag.TRACKING_ERROR] = ''
+    desk.tick(at_rest=True)
+    assert desk.state is State.FAULT
+    assert desk.tick(Event.DEACTIVATE, at_rest=False).source is Source.BRAKE
+    assert desk.tick(at_rest=True).state is State.INACTIVE
+
+
 def test_time_going_backwards_is_a_new_epoch_and_ready() -> None:
     desk = Desk().to(State.AUTO)
     epoch = desk.supervisor.epoch

@@ -183,7 +183,8 @@ class DeploymentUnderTest:
         if w.state in ('FAULT', 'ESTOP', 'BRAKING'):
             w.until_state('FAULT', 'ESTOP', 'HELD', 'ALIGN', 'READY')
         if w.state in ('FAULT', 'ESTOP'):
-            w.ask('controller/reset')
+            # It is refused while a robot still brakes.
+            w.until(lambda: w.call('controller/reset', trigger()).success, 'a reset')
         w.call('controller/stop', trigger())
         w.until_state('READY')
         w.until(lambda: w.observations and w.observations[-1].valid, 'a valid observation')
