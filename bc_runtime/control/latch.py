@@ -22,6 +22,11 @@ class Latch:
         """Whether any source says so now."""
         return any(self._on.values())
 
+    @property
+    def pending(self) -> bool:
+        """Whether any source says so, or has said so since `take`."""
+        return self._was_on or self.on
+
     def take(self) -> bool:
         """Return whether any source says so, or has said so since this was asked last."""
         was_on, self._was_on = self._was_on, False

@@ -222,9 +222,12 @@ class ControlLoop:
         )
         events, self._events = self._events, []
         step = self._supervisor.step(conditions, [event for event, _ in events], now_ns=mono_ns)
+        # Only now: a tick that fails before has not heard them.
+        self._estop.take()
+        self._faults.clear()
+        self._act(step, ros_ns)
         for (_, reply), answer in zip(events, step.replies, strict=True):
             reply(answer.accepted, answer.text)
-        self._act(step, ros_ns)
         self._silence.seed_if_settled()
         command = self._command(step, point, mono_ns)
         self._note(command, mono_ns)
@@ -253,7 +256,7 @@ class ControlLoop:
         flags.update(self._observations.flags(mono_ns, age_s))
         flags.update(self.plan.flags(ros_ns))
         flags.update(self._human.flags(mono_ns))
-        if self._estop.take():
+        if self._estop.pending:
             flags[Flag.ESTOP] = 'pressed'
         # Where time itself went back, that is the reason to stop.
         if point is None and all(event is not Event.TIME_JUMP for event, _ in self._events):
@@ -262,7 +265,6 @@ class ControlLoop:
             flags[Flag.TICKS_MISSED] = f'{self._missed.share:.0%} of the last ticks'
         flags |= {flag: text for flag, text in self.surroundings.flags().items() if text}
         flags |= {flag: text for flag, text in self._facts.items() if text} | self._faults
-        self._faults.clear()
         return flags
 
     def _start_blockers(self) -> tuple[str, ...]:
@@ -348,6 +350,23 @@ class ControlLoop:
     def rolls(self) -> bool:
         """Whether a driver of velocities would move on if nothing more were sent."""
         return self.robot.command.takes_velocities and not self._motion.rests
+
+    def abandon(self) -> LimiterStep | None:
+        """Take back the tick that has just failed, so far as the driver does not know of it.
+
+        The next tick must count it as missed.
+
+        Returns:
+            A braking command where the driver would otherwise move on; if that cannot be sent
+            either, call `withdraw`.
+        """
+        self._silence.abandon()
+        self._zeros_left += self.robot.command.takes_velocities  # that one may not have gone out
+        return self.brake()
+
+    def withdraw(self) -> None:
+        """Take back the braking command of `abandon`: it was not sent."""
+        self._motion.withdraw()
 
     def brake(self) -> LimiterStep | None:
         """Return the braking command of a tick that could not be decided, where it is needed."""

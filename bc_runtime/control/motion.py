@@ -114,6 +114,20 @@ class Motion(ABC):
         self._limiter.rollback()
         self._checker.seed(self._limiter.position, self._limiter.velocity)
 
+    def place(self) -> tuple[Values, Values] | None:
+        """Return position and velocity of the last command, None before the first."""
+        if not self.seeded:
+            return None
+        return self._limiter.position, self._limiter.velocity
+
+    def put_back(self, place: tuple[Values, Values] | None) -> None:
+        """Go on from an earlier command: what came after it was not sent."""
+        if place is None:
+            self._limiter.reset()
+        elif place != self.place():
+            self._limiter.seed(*place)
+            self._checker.seed(*place)
+
     def resolve(self, point: PlanPoint) -> PlanPoint:
         """Return a point of the plan in terms of what is commanded."""
         return point

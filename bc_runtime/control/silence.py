@@ -11,6 +11,8 @@ command from there would pull it back.
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 from bc_runtime.control.joint_monitor import JointMonitor
 from bc_runtime.control.motion import Motion
 from bc_runtime.control.no_joints import NoJoints
@@ -20,6 +22,18 @@ from bc_runtime.control.no_joints import NoJoints
 _PATIENCE_NS = 1_000_000_000
 #: Handing a message over takes no longer than so many periods, or nobody knows when it left.
 _UNSURE = 2
+
+
+_Kept = tuple[tuple[int | None, int, int, int], tuple[bool, bool, bool, bool]]
+
+
+class _Way(Enum):
+    """How far a tick and its command have come."""
+
+    DECIDING = auto()
+    MADE = auto()
+    LEAVING = auto()
+    DONE = auto()
 
 
 class Silence:
@@ -58,9 +72,12 @@ class Silence:
         self._asked = False
         self._due = False
         self._always = False
-        self._before: tuple[int | None, int, int, bool] = (None, 0, 0, False)
         self.speaking = False
         """Whether the last tick gave a command."""
+        self._way = _Way.DONE
+        self._ticked_ns: int | None = None
+        self._begun = self._before = self._kept()
+        self._place = motion.place()
 
     def pass_time(self, mono_ns: int, missed: int, *, stalled: bool) -> str:
         """Follow the driver to the beginning of a tick; return what went wrong.
@@ -70,7 +87,13 @@ class Silence:
             missed: Deadlines without a tick since the last one.
             stalled: The process stood still: what was received before is old.
         """
-        self._alone += missed + (not self.speaking)
+        if self._way is _Way.DECIDING:  # the last tick failed, and nobody said so
+            self.abandon()
+        self._way = _Way.DECIDING
+        self._begun, self._place = self._kept(), self._motion.place()
+        # Time tells of ticks that nobody has counted, whatever became of them.
+        gone = 0 if self._ticked_ns is None else (mono_ns - self._ticked_ns) // self._dt_ns - 1
+        self._alone += max(missed, gone) + (not self.speaking)
         if stalled:
             self._quiet = 0
             self._says.unsettle()
@@ -123,7 +146,9 @@ class Silence:
 
     def note(self, *, speaks: bool, mono_ns: int, fresh: bool) -> None:
         """Note whether this tick gave a command; `fresh`: the joint states are."""
-        self._before = (self._sent_ns, self._alone, self._gone, self.speaking)
+        self._before = self._kept()
+        self._way = _Way.MADE if speaks else _Way.DONE
+        self._ticked_ns = mono_ns
         withheld = self._unsure and self._asked and not speaks
         self._unsure = withheld
         self._asked = False
@@ -140,6 +165,7 @@ class Silence:
         If that took long, nobody knows how far the driver is with it. Wherever that is, it comes
         to rest at the end of the tail, and there it can be met again.
         """
+        self._way = _Way.DONE
         self._sent_ns = begin_ns
         if self._motion.has_tail and end_ns - begin_ns > _UNSURE * self._dt_ns:
             self._sent_ns = end_ns
@@ -153,13 +179,45 @@ class Silence:
         """
         late_ns = now_ns - (self._sent_ns or now_ns)
         if not (self._motion.has_tail and late_ns > self._dt_ns):
+            self._way = _Way.LEAVING
             return True
-        self._motion.withdraw()
-        self._sent_ns, self._alone, self._gone, self.speaking = self._before
-        self._alone += self.speaking
+        self._withdraw()
         return False
 
+    def abandon(self) -> None:
+        """Take back what a tick did that failed, so far as the driver does not know it.
+
+        A tick that was not decided counts as one that was missed: the caller tells the next one.
+        """
+        way, self._way = self._way, _Way.DONE
+        if way is _Way.DECIDING:
+            self._restore(self._begun)
+            self._motion.put_back(self._place)
+        elif way is _Way.LEAVING and self._motion.has_tail:
+            # Nobody knows whether it left. Both tails end at rest; there the robot is measured.
+            self._unsure = self._due = self._always = True
+        elif way in (_Way.MADE, _Way.LEAVING):
+            self._withdraw()
+
     # Inside -----------------------------------------------------------------------------------
+
+    def _kept(self) -> _Kept:
+        return (
+            (self._sent_ns, self._alone, self._gone, self._quiet),
+            (self._unsure, self._due, self._always, self.speaking),
+        )
+
+    def _restore(self, kept: _Kept) -> None:
+        self._sent_ns, self._alone, self._gone, self._quiet = kept[0]
+        self._unsure, self._due, self._always, self.speaking = kept[1]
+        self._asked = False
+
+    def _withdraw(self) -> None:
+        """Take back a command that was not sent."""
+        self._way = _Way.DONE
+        self._motion.withdraw()
+        self._restore(self._before)
+        self._alone += self.speaking
 
     def _settled(self) -> bool:
         if not self._settles or self._sent_ns is None:

@@ -9,6 +9,7 @@ comes. All decisions are made by `bc_runtime.control.ControlLoop`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import contextlib
 from functools import partial
 import gc
 import sys
@@ -69,7 +70,7 @@ class ControllerNode(DeploymentNode):
         self._wanted = False
         self._remarks: list[str] = []
         self._resting = threading.Event()
-        self._missed = 0
+        self._deadline = -1
         self._unsaid = ''
         self._said = ''
 
@@ -171,7 +172,7 @@ class ControllerNode(DeploymentNode):
         self._run_policy.close()
         self._output.flush()
         self.destroy_interfaces()
-        self._result, self._missed = None, 0
+        self._result, self._deadline = None, -1
         gc.enable()
 
     def request_stop(self) -> None:
@@ -302,7 +303,7 @@ class ControllerNode(DeploymentNode):
     # Tick ----------------------------------------------------------------------------------------
 
     def _tick(self, tick: Tick) -> None:
-        result: TickResult | None = None
+        done = False
         try:
             start_ns, clock_ns, wall_ns = self._clocks.read()
             # The plan is looked up for the deadline, not for the moment that the thread woke up.
@@ -313,14 +314,19 @@ class ControllerNode(DeploymentNode):
                     self._loop.post(Event.ACTIVATE, self._on_activation)
                 if self._clocks.went_back:
                     self._loop.post(Event.TIME_JUMP)
-                missed = tick.missed - self._missed
+                # A tick that failed is a deadline without a command, like one that was missed.
+                deadline = tick.index + tick.missed
                 result = self._loop.tick(
-                    mono_ns=start_ns, ros_ns=ros_ns, missed=missed, wall_ns=wall_ns
+                    mono_ns=start_ns,
+                    ros_ns=ros_ns,
+                    missed=deadline - self._deadline - 1,
+                    wall_ns=wall_ns,
                 )
-                self._missed = tick.missed
+                self._deadline = deadline
                 self._loop.set_fact(Flag.LIMITER_ACTIVE, self._limiter.note(result, start_ns))
             if result.command is not None and not self._dry_run:
                 self._send(result.command)
+            done = True
             self._report.publish(
                 result, self._loop, tick, ros_ns=ros_ns, duration_ns=time.monotonic_ns() - start_ns
             )
@@ -330,20 +336,31 @@ class ControllerNode(DeploymentNode):
             if result.finished:
                 self._resting.set()
         except Exception as error:  # noqa: BLE001 - whatever happened, the robot must brake
-            self._fail_tick(error, decided=result is not None)
+            self._fail_tick(error, done=done)
 
-    def _fail_tick(self, error: Exception, *, decided: bool) -> None:
-        """Report an exception to the next tick, and brake a robot that would go on without one."""
+    def _fail_tick(self, error: Exception, *, done: bool) -> None:
+        """Report an exception to the next tick; take back what the driver did not get.
+
+        Args:
+            error: The exception.
+            done: The driver has all that it was to get in this tick.
+        """
         text = f'{type(error).__name__}: {error}'
+        command: LimiterStep | None = None
         try:
             with self._lock:
                 self._loop.fail(Flag.INTERNAL_ERROR, text)
-                command = None if decided else self._loop.brake()
+                if not done:
+                    command = self._loop.abandon()
             if command is not None and not self._dry_run:
                 self._output.send(self._output.make(command))
         except Exception as other:  # noqa: BLE001 - the thread must live to try it again
             text += f'; then, braking: {other!r}'
-        self.get_logger().error(f'control tick: {text}', throttle_duration_sec=1.0)
+            if command is not None:
+                with self._lock:
+                    self._loop.withdraw()
+        with contextlib.suppress(Exception):
+            self.get_logger().error(f'control tick: {text}', throttle_duration_sec=1.0)
 
     def _send(self, command: LimiterStep) -> None:
         message = self._output.make(command)
