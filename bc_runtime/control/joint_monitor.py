@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import math
 
 from bc_runtime.control.stamp_order import StampOrder
+from bc_runtime.observation.joint_presence import JointPresence
 from bc_runtime.safety import (
     Flag,
     FrozenJoints,
@@ -53,7 +54,8 @@ class JointMonitor:
         self._overspeed = OverspeedMonitor(limits)
         self._order = StampOrder()
         self._arrival_ns: int | None = None
-        self._missing: tuple[str, ...] = ()
+        self._presence = JointPresence(self._joints, round(self._max_age_s * 1e9))
+        self._refused = ''
         self._answer: Mapping[Flag, str] = {}
         self._speed = ''
         self._still_at: tuple[float, ...] = ()
@@ -71,10 +73,11 @@ class JointMonitor:
         arrival_ns: int,
         command: tuple[float, ...] | None,
         stamp_ns: int = 0,
-    ) -> None:
+    ) -> bool:
         """Take a joint state; joints are found by name, whatever their order.
 
-        A message without all joints, or with a value that is not finite, does not count as fresh.
+        A message about other joints only is another publisher's and says nothing. One without all
+        joints, or with a value that is not a finite number, does not count as fresh.
 
         Args:
             names: As in the message; likewise positions and velocities (may be empty).
@@ -84,25 +87,27 @@ class JointMonitor:
             command: Last command while commands are sent, else None.
             stamp_ns: Of the sender; a message that is not newer than the one before is dropped.
                 0: unknown.
+
+        Returns:
+            Whether the message counts.
         """
+        if self._presence.is_foreign(names) or not self._presence.see(names, arrival_ns):
+            return False
         if not self._order.is_new(stamp_ns):
-            return
-        at = {name: index for index, name in enumerate(names) if index < len(positions)}
-        self._missing = tuple(name for name in self._joints if name not in at)
-        if self._missing:
-            return
-        order = [at[name] for name in self._joints]
-        measured = tuple(float(positions[i]) for i in order)
-        if not all(map(math.isfinite, measured)):
-            return
+            return False
+        measured, self._refused = self._read(names, positions)
+        if measured is None:
+            return False
         measured = self._unwrapped(measured, command)
         self._watch_rest(measured, arrival_ns)
         self.measured = measured
         self._arrival_ns = arrival_ns
         self._speed = ''
         if len(velocities) == len(names):
-            self._speed = self._overspeed.check(arrival_ns, [float(velocities[i]) for i in order])
+            at = dict(zip(names, velocities, strict=True))
+            self._speed = self._overspeed.check(arrival_ns, [float(at[n]) for n in self._joints])
         self._answer = self._judge(measured, command, arrival_ns)
+        return True
 
     def commanded(
         self, position: tuple[float, ...], velocity: tuple[float, ...], now: int
@@ -145,20 +150,23 @@ class JointMonitor:
         """Return why nobody knows yet where the robot is."""
         if self.measured is not None:
             return ()
+        why = self._presence.why_incomplete() or self._refused
         return (
             f'no joint state with {", ".join(self._joints)} has come on {self._topic!r}; '
-            'is the driver running?',
+            + (why or 'is the driver running?'),
         )
 
     def flags(self, mono_ns: int) -> Mapping[Flag, str]:
         """Return what is wrong now."""
         found: dict[Flag, str] = dict(self._answer)
         age = self.age_s(mono_ns)
-        if self._missing:
-            found[Flag.JOINT_MISSING] = ', '.join(self._missing)
+        missing = self._presence.missing(mono_ns)
+        if missing:
+            found[Flag.JOINT_MISSING] = ', '.join(missing)
         if age > self._max_age_s:
             text = 'none has come' if math.isinf(age) else f'{age:.2f} s old'
-            found[Flag.JOINT_STATES_STALE] = text
+            why = self._presence.why_incomplete() or self._refused
+            found[Flag.JOINT_STATES_STALE] = f'{text}; {why}' if why else text
         if self._speed:
             found[Flag.OVERSPEED] = self._speed
         if self.measured is not None:
@@ -166,6 +174,21 @@ class JointMonitor:
             if outside:
                 found[Flag.OUTSIDE_LIMITS] = outside
         return found
+
+    def _read(
+        self, names: Sequence[str], positions: Sequence[float]
+    ) -> tuple[tuple[float, ...] | None, str]:
+        """Return the positions in the order of the command, or None and why they are of no use."""
+        if len(names) != len(positions):
+            return None, f'the last message has {len(names)} names and {len(positions)} positions'
+        at = dict(zip(names, positions, strict=True))
+        twice = [name for name in self._joints if len(at) < len(names) and names.count(name) > 1]
+        if twice:
+            return None, f'the last message names {", ".join(twice)} twice'
+        bad = [f'{name} at {at[name]}' for name in self._joints if not math.isfinite(at[name])]
+        if bad:
+            return None, f'not finite in the last message: {", ".join(bad)}'
+        return tuple(float(at[name]) for name in self._joints), ''
 
     def _unwrapped(
         self, measured: tuple[float, ...], command: tuple[float, ...] | None

@@ -132,9 +132,13 @@ class ControlLoop:
         *,
         arrival_ns: int,
         stamp_ns: int = 0,
-    ) -> None:
-        """Take measured positions; `arrival_ns` is monotonic, `stamp_ns` the sender's or 0."""
-        self._robot_says.update(
+    ) -> bool:
+        """Take measured positions; `arrival_ns` is monotonic, `stamp_ns` the sender's or 0.
+
+        Returns:
+            Whether they count; what other publishers say of other joints does not.
+        """
+        return self._robot_says.update(
             names,
             positions,
             velocities,

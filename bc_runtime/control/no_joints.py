@@ -17,8 +17,9 @@ class NoJoints:
     error = 0.0
     still = True
 
-    def update(self, *_message: object, **_times: object) -> None:
+    def update(self, *_message: object, **_times: object) -> bool:
         """Take a joint state and look away."""
+        return True
 
     def commanded(self, position: Sequence[float], velocity: Sequence[float], now: int) -> None:
         """Note a command; there is nothing to compare it with."""

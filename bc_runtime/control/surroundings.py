@@ -52,6 +52,7 @@ class Surroundings:
         self._skew_text = ''
         self._outside = ''
         self._training: TrainingRangeMonitor | None = None
+        self._ranged: frozenset[str] = frozenset()
         self._untrained = ''
         self._dark_since_ns: dict[str, int] = {}
         self._dark = ''
@@ -83,6 +84,7 @@ class Surroundings:
             if name.startswith('state.') and name.removeprefix('state.') not in grippers
         }
         self._training = TrainingRangeMonitor(ranges) if ranges else None
+        self._ranged = frozenset(ranges)
         self._untrained = ''
 
     def on_joint_state(
@@ -106,7 +108,7 @@ class Surroundings:
         at = dict(zip(names, positions, strict=False))
         known = [one for name, one in self._limits.items() if name in at]
         self._outside = outside_limits([at[one.name] for one in known], known)
-        if self._training is not None:
+        if self._training is not None and not self._ranged.isdisjoint(at):
             self._untrained = self._training.check(mono_ns, at)
         if stamp_ns:
             self._skew.push(stamp_ns, ros_ns)

@@ -127,8 +127,9 @@ class ObservationAssembler:
                 says `clock: arrival` (see `choose_stamp`).
             arrival_ns: Time of arrival, monotonic clock, so that `assemble` can judge the age by
                 it too; None offline.
-            names: Joint names; more than the policy needs are fine, fewer make every observation
-                that would use this sample invalid (MISSING_JOINT).
+            names: Joint names; more than the policy needs are fine. A message about other joints
+                only is another publisher's (NOT_NEEDED). One without all joints is no sample
+                (MISSING_JOINT); where no complete one comes, observations say what is missing.
             position: One value per name [rad or m]; likewise velocity and effort. Only what the
                 policy needs is read, and must be finite (NOT_FINITE).
             velocity: [rad/s or m/s].
@@ -137,12 +138,18 @@ class ObservationAssembler:
         stream = self._streams.get(JOINT_STATES)
         if stream is None:
             return PushResult.NOT_NEEDED
-        reader = stream.reader
-        if not isinstance(reader, JointReader):
+        reader, presence = stream.reader, stream.presence
+        if not isinstance(reader, JointReader) or presence is None:
             raise TypeError(f'{stream.name} has no joint reader')
         with self._lock:
-            row = reader.read(names, position, velocity, effort)
-            return _push(stream, stamp_ns, arrival_ns, row)
+            if not presence.is_foreign(names):
+                if presence.see(names, stamp_ns):
+                    row = reader.read(names, position, velocity, effort)
+                    return _push(stream, stamp_ns, arrival_ns, row)
+                stream.buffer.counters.partial += 1
+                return PushResult.MISSING_JOINT
+            stream.buffer.counters.foreign += 1
+            return PushResult.NOT_NEEDED
 
     def push_image(
         self,

@@ -20,6 +20,9 @@ from bc_runtime.spec.errors import available
 
 Row = NDArray[np.float64]
 
+#: So many orders of names are remembered: a topic is shared by few publishers.
+_KNOWN_ORDERS = 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointColumn:
@@ -33,14 +36,15 @@ class JointReader:
     """Picks columns out of `sensor_msgs/JointState`-like data, by joint name.
 
     The order of names in a message may change at any time; more joints than needed are fine.
+    Messages of several publishers may take turns.
     """
 
     def __init__(self, columns: Sequence[JointColumn]) -> None:
         self.columns = tuple(columns)
-        self._joints = tuple(dict.fromkeys(column.joint for column in self.columns))
+        self.joints = tuple(dict.fromkeys(column.joint for column in self.columns))
         self._quantities = tuple(dict.fromkeys(column.quantity for column in self.columns))
-        self._names: tuple[str, ...] = ()
-        self._order: dict[str, NDArray[np.intp]] | Defect = {}
+        # No entry stands for a message before the first: an empty list of names is one, too.
+        self._orders: dict[tuple[str, ...], dict[str, NDArray[np.intp]] | Defect] = {}
         self._targets = {
             quantity: np.array(
                 [i for i, column in enumerate(self.columns) if column.quantity == quantity],
@@ -58,13 +62,16 @@ class JointReader:
     ) -> Row | Defect:
         """Return the columns (n,) of one message, or why it cannot be used."""
         names = tuple(names)
-        if names != self._names:
-            self._names, self._order = names, self._find(names)
-        if isinstance(self._order, Defect):
-            return self._order
+        found = self._orders.get(names)
+        if found is None:
+            if len(self._orders) >= _KNOWN_ORDERS:
+                self._orders.clear()
+            found = self._orders[names] = self._find(names)
+        if isinstance(found, Defect):
+            return found
         given = {'position': position, 'velocity': velocity, 'effort': effort}
-        row = np.empty(len(self.columns))
-        for quantity, order in self._order.items():
+        row = np.full(len(self.columns), np.nan)  # what nothing fills must not look like a value
+        for quantity, order in found.items():
             values = np.asarray(given[quantity], dtype=np.float64)
             if values.shape != (len(names),):
                 return Defect(
@@ -75,16 +82,16 @@ class JointReader:
         return _finite(row, [f'{c.quantity} of {c.joint}' for c in self.columns])
 
     def _find(self, names: tuple[str, ...]) -> dict[str, NDArray[np.intp]] | Defect:
-        missing = [joint for joint in self._joints if joint not in names]
+        missing = [joint for joint in self.joints if joint not in names]
         if missing:
             return Defect(
                 code=ReasonCode.MISSING_JOINT,
                 text=(
                     f'the message lacks {available(missing)}; it has {available(names)}; '
-                    f'the policy needs {available(self._joints)}'
+                    f'the policy needs {available(self.joints)}'
                 ),
             )
-        twice = [joint for joint in self._joints if names.count(joint) > 1]
+        twice = [joint for joint in self.joints if names.count(joint) > 1]
         if twice:
             return Defect(
                 code=ReasonCode.MISSING_JOINT,

@@ -49,7 +49,8 @@ ADVICE = {
     ReasonCode.BLANK: 'check the lens cap, the light and the exposure',
     ReasonCode.HISTORY: 'wait until the streams have run for the history of the policy',
     ReasonCode.MISSING_JOINT: (
-        'every joint that the policy needs must be in every message of the joint-state topic'
+        'one message must hold every joint that the policy needs: check the driver, '
+        'and the names in the robot YAML'
     ),
     ReasonCode.MISSING_FIELD: 'check `fields` of this stream in the robot YAML',
     ReasonCode.NOT_FINITE: 'check the driver: a sensor value must be a finite number',

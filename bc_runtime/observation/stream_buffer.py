@@ -65,13 +65,20 @@ class Sample(Generic[T]):
 
 @dataclass(slots=True, kw_only=True)
 class StreamCounters:
-    """What became of all samples of a stream since the start."""
+    """What became of all samples of a stream since the start.
+
+    Attributes:
+        partial: Joint states without all joints that the policy needs.
+        foreign: Joint states about other joints only.
+    """
 
     accepted: int = 0
     duplicate: int = 0
     out_of_order: int = 0
     clock_stepped_back: int = 0
     defective: int = 0
+    partial: int = 0
+    foreign: int = 0
     unchanged: int = 0
     decoded: int = 0
 

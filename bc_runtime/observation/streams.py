@@ -22,6 +22,7 @@ from bc_runtime.observation.binding import (
 from bc_runtime.observation.columns import JointColumn, JointReader, Row, VectorReader
 from bc_runtime.observation.content import same_picture
 from bc_runtime.observation.image_types import Picture
+from bc_runtime.observation.joint_presence import JointPresence
 from bc_runtime.observation.reasons import Reason, ReasonCode, reason
 from bc_runtime.observation.stream_buffer import Defect, Sample, StreamBuffer
 from bc_runtime.spec.errors import ObservationError
@@ -31,6 +32,8 @@ from bc_runtime.spec.robot_config import RobotConfig, StreamConfig
 #: A camera may answer with its newest frame until this part of a frame period has passed: up to
 #: then no further frame can lie between that frame and the wanted time.
 CAMERA_GRACE = 0.75
+#: Codes of a stream that brings nothing (any more).
+_NOTHING_COMES = frozenset({ReasonCode.MISSING, ReasonCode.STALE})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class Stream:
         frozen_ns: Same payload for longer than this is frozen; 0 never.
         reader: Makes rows of messages; None for cameras.
         continuous: Which columns are angles of continuous joints.
+        presence: Which joints still come; None where the stream is not the joint states.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Stream:
     frozen_ns: int = 0
     reader: JointReader | VectorReader | None = None
     continuous: NDArray[np.bool_] | None = None
+    presence: JointPresence | None = None
 
     @property
     def is_camera(self) -> bool:
@@ -74,6 +79,8 @@ class Stream:
             found = self.buffer.select(t_ns, self.alignment)
             if isinstance(found, Unserved):
                 code = found.code
+                if code in _NOTHING_COMES and (lack := self._lack()):
+                    return lack
                 if code is ReasonCode.SKEW and t_ns != times_ns[-1]:
                     facts = f'{found.text} (history, {(times_ns[-1] - t_ns) / 1e6:.1f} ms back)'
                 else:
@@ -108,7 +115,7 @@ class Stream:
                 if self._comes_in_vain(now_mono_ns):
                     facts += '; newer ones come, but their stamps stand still or go back'
                     return reason(ReasonCode.STAMPS, self.name, facts)
-                return reason(ReasonCode.STALE, self.name, facts)
+                return self._lack() or reason(ReasonCode.STALE, self.name, facts)
         if now_ns is not None and sample.stamp_ns - now_ns > self.alignment.max_skew_ns:
             return reason(
                 ReasonCode.FUTURE,
@@ -116,6 +123,11 @@ class Stream:
                 f'its stamp is {(sample.stamp_ns - now_ns) / 1e6:.1f} ms ahead of now',
             )
         return None
+
+    def _lack(self) -> Reason | None:
+        """Return which joints are missing in the messages that come, if that is the matter."""
+        why = self.presence.why_incomplete() if self.presence is not None else ''
+        return reason(ReasonCode.MISSING_JOINT, self.name, why) if why else None
 
     def _comes_in_vain(self, now_mono_ns: int | None) -> bool:
         """Return whether samples still arrive, with stamps of which none is of use."""
@@ -198,6 +210,8 @@ def make_streams(
             reader=reader,
             continuous=continuous,
         )
+        if isinstance(reader, JointReader):
+            streams[name].presence = JointPresence(reader.joints, max_age_ns)
 
     columns = joint_columns(spec, robot)
     if columns:

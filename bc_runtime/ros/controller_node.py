@@ -195,12 +195,12 @@ class ControllerNode(DeploymentNode):
         stamp_ns = convert.to_ns(msg.header.stamp) if by_header else 0
         ros_ns, mono_ns = self.get_clock().now().nanoseconds, time.monotonic_ns()
         with self._lock:
-            self._loop.on_joint_state(
+            if self._loop.on_joint_state(
                 msg.name, msg.position, msg.velocity, arrival_ns=mono_ns, stamp_ns=stamp_ns
-            )
-            self._loop.surroundings.on_joint_state(
-                msg.name, msg.position, mono_ns=mono_ns, ros_ns=ros_ns, stamp_ns=stamp_ns
-            )
+            ):
+                self._loop.surroundings.on_joint_state(
+                    msg.name, msg.position, mono_ns=mono_ns, ros_ns=ros_ns, stamp_ns=stamp_ns
+                )
 
     def _on_chunk(self, msg: bc_msg.ActionChunk) -> None:
         try:

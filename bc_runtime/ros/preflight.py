@@ -244,6 +244,8 @@ class PreflightServer:
         return joints, cameras
 
     def _joint_state(self, seen: _Watched, msg: JointState) -> None:
+        if not set(self._robot.joint_names).issubset(msg.name):
+            return  # of another publisher that shares the topic
         seen.take(None)
         if self._robot.joint_states.clock == 'header':
             now_ns = self._node.get_clock().now().nanoseconds
