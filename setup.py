@@ -39,8 +39,8 @@ setup(
     # rclpy and the messages come from the ROS installation and have no names that pip knows.
     install_requires=['numpy', 'PyYAML', 'setuptools'],
     extras_require={
-        'cpu': ['mcap', 'onnxruntime', 'opencv-python-headless', 'rosbags'],
-        'gpu': ['mcap', 'onnxruntime-gpu', 'opencv-python-headless', 'rosbags'],
+        'cpu': ['mcap', 'onnxruntime', 'opencv-python-headless', 'rosbags', 'simplejpeg'],
+        'gpu': ['mcap', 'onnxruntime-gpu', 'opencv-python-headless', 'rosbags', 'simplejpeg'],
         'remote': ['msgpack', 'websockets'],
         'torch': ['torch'],
         'demo': ['mujoco', 'pillow'],

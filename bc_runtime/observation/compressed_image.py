@@ -1,48 +1,43 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Decode `sensor_msgs/CompressedImage`: JPEG and PNG, colour, mono and depth.
-
-The format text is that of image_transport_plugins, described in CompressedImage.msg:
-`ORIG_PIXFMT; CODEC compressed [COMPRESSED_PIXFMT]`, or for depth
-`ORIG_PIXFMT; compressedDepth CODEC`. Anything else means a JPEG or PNG in its ordinary colours.
-"""
+"""Decode `sensor_msgs/CompressedImage`: JPEG and PNG, colour, mono and depth."""
 
 from __future__ import annotations
 
-import re
 import struct
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bc_runtime.observation import jpeg_file, png_file
+from bc_runtime.observation.announced import Announced, read_format
 from bc_runtime.observation.errors import ImageError, UnknownEncoding
 from bc_runtime.observation.image_types import CompressedImage
 from bc_runtime.observation.pixels import Pixels
 
-_MAGIC = {'jpeg': b'\xff\xd8\xff', 'png': b'\x89PNG\r\n\x1a\n'}
 _SUPPORTED = (
     '<encoding>; jpeg compressed bgr8, <encoding>; png compressed bgr8, jpeg, png, '
     '16UC1; compressedDepth png, 32FC1; compressedDepth png'
-)
-_FORMAT = re.compile(
-    r'^\s*(?P<original>\w+)\s*;\s*(?:'
-    r'(?P<codec>\w+)\s+compressed\s*(?P<stored>\w*)|compressedDepth\s*(?P<depth>\w*))\s*$'
 )
 #: compressedDepth puts a header before the PNG: enum (int32), then two parameters (float32).
 _DEPTH_HEADER = struct.Struct('<iff')
 
 
-def decode_compressed(image: CompressedImage) -> Pixels:
-    """Decode a compressed picture."""
-    match = _FORMAT.match(image.format)
-    if match is not None and match['depth'] is not None:
-        return _depth(image, match['original'], match['depth'] or 'png')
-    array = _imdecode(image, memoryview(image.data))
-    original = match['original'] if match is not None else ''
+def decode_compressed(image: CompressedImage, color: str) -> Pixels:
+    """Decode a compressed picture and compare it with what its format text announces.
+
+    Args:
+        image: The picture.
+        color: What it will be used as: rgb, bgr, mono or depth.
+    """
+    announced = read_format(image.format)
+    if announced.depth_codec:
+        return _depth(image, announced)
+    array = _decode(image, memoryview(image.data))
+    announced.check(array, color)
     if array.ndim == 2:
-        return _gray(image, array, original)
+        return _gray(array, announced)
     if array.dtype != np.uint8:
         raise ImageError(
             f'{image.format!r} holds a colour picture of {array.dtype} pixels; '
@@ -50,23 +45,24 @@ def decode_compressed(image: CompressedImage) -> Pixels:
         )
     # image_transport_plugins may store RGB pixels as if they were BGR and says so by this word;
     # such a picture looks blue-red swapped in an ordinary viewer.
-    swapped = match is not None and match['stored'].startswith('rgb')
-    order = 'rgb' if swapped else 'bgr'
+    order = 'rgb' if announced.stored.startswith('rgb') else 'bgr'
     if array.shape[2] == 4:
         order += 'a'
     return Pixels(order=order, array=array, encoding=image.format)
 
 
-def _gray(image: CompressedImage, array: NDArray[Any], original: str) -> Pixels:
+def _gray(array: NDArray[Any], announced: Announced) -> Pixels:
     if array.dtype == np.uint8:
-        return Pixels(order='gray', array=array, encoding=image.format)
+        return Pixels(order='gray', array=array, encoding=announced.format)
     if array.dtype == np.uint16:
-        encoding = original if original in ('mono16', '16UC1') else image.format
+        known = announced.original in ('mono16', '16UC1')
+        encoding = announced.original if known else announced.format
         return Pixels(order='gray16', array=array, encoding=encoding)
-    raise ImageError(f'{image.format!r} holds {array.dtype} pixels; expected 8 or 16 bits')
+    raise ImageError(f'{announced.format!r} holds {array.dtype} pixels; expected 8 or 16 bits')
 
 
-def _depth(image: CompressedImage, original: str, codec: str) -> Pixels:
+def _depth(image: CompressedImage, announced: Announced) -> Pixels:
+    original, codec = announced.original, announced.depth_codec
     if codec != 'png' or original not in ('16UC1', '32FC1'):
         raise UnknownEncoding(
             f'the compressed format {image.format!r} is not decoded here; supported: '
@@ -77,7 +73,7 @@ def _depth(image: CompressedImage, original: str, codec: str) -> Pixels:
         raise ImageError(f'{image.format!r} with {len(image.data)} bytes is truncated')
     view = memoryview(image.data)
     _, a, b = _DEPTH_HEADER.unpack_from(view)
-    array = _imdecode(image, view[_DEPTH_HEADER.size :])
+    array = _decode(image, view[_DEPTH_HEADER.size :])
     if array.ndim != 2 or array.dtype != np.uint16:
         raise ImageError(
             f'{image.format!r} must hold one channel of 16 bits, '
@@ -92,22 +88,15 @@ def _depth(image: CompressedImage, original: str, codec: str) -> Pixels:
     return Pixels(order='depth', array=metres, encoding='32FC1')
 
 
-def _imdecode(image: CompressedImage, data: memoryview) -> NDArray[Any]:
+def _decode(image: CompressedImage, data: memoryview) -> NDArray[Any]:
     head = bytes(data[:8])
-    if not any(head.startswith(magic) for magic in _MAGIC.values()):
-        raise UnknownEncoding(
-            f'the compressed picture with format {image.format!r} is neither JPEG nor PNG '
-            f'(first bytes: {head.hex(" ") or "none"}); supported: {_SUPPORTED}',
-            encoding=image.format,
-        )
-    # UNCHANGED keeps the depth of 16-bit files and ignores an EXIF rotation, as image_transport.
-    try:
-        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:  # e.g. a header that speaks of more pixels than there may be
-        array = None
-    if array is None:
-        raise ImageError(
-            f'the compressed picture with format {image.format!r} and {len(data)} bytes '
-            'is damaged: check the network and the publisher'
-        )
-    return np.asarray(array)
+    if head.startswith(jpeg_file.MAGIC):
+        return jpeg_file.decode_jpeg(data)
+    if head == png_file.MAGIC:
+        return png_file.decode_png(data)
+    raise UnknownEncoding(
+        f'the compressed picture with format {image.format!r} is neither JPEG nor PNG '
+        f'(first bytes: {head.hex(" ") or "none"}); supported: {_SUPPORTED}. Set the publisher '
+        'to jpeg or png, or take the raw topic (transport: raw in the robot YAML)',
+        encoding=image.format,
+    )

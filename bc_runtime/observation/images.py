@@ -44,9 +44,9 @@ def decode_image(
         raise ImageError(f'expected one of the colours {", ".join(COLORS)}; got {color!r}')
     pixels: Pixels
     if isinstance(image, RawImage):
-        pixels = decode_raw(image, color)
+        pixels = decode_raw(image, color, dtype or 'uint8')
     else:
-        pixels = decode_compressed(image)
+        pixels = decode_compressed(image, color)
     if color == 'depth':
         return to_depth(pixels, dtype)
     wanted = dtype or 'uint8'

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bc_runtime.observation.image_types import Picture, RawImage
+from bc_runtime.observation.images import decode_image
 from bc_runtime.observation.resize import resize_image
 from bc_runtime.spec.inputs import ImageInput
 
@@ -61,6 +64,30 @@ def make_picture(item: ImageInput, decoded: NDArray[Any]) -> NDArray[Any]:
     picture = np.ascontiguousarray(small).reshape(item.feature_shape)
     picture.flags.writeable = False
     return picture
+
+
+def describe_picture(image: Picture, items: Iterable[ImageInput]) -> str:
+    """Decode a picture as each input takes it, and say what it is.
+
+    Args:
+        image: The picture.
+        items: The inputs that show its camera; empty: any colour will do.
+
+    Returns:
+        Size and encoding, and a warning where a policy of colours is given none.
+
+    Raises:
+        ImageError: an input cannot be given this picture.
+    """
+    wanted = {(item.color, decoded_dtype(item)) for item in items} or {('rgb', 'uint8')}
+    warning = ''
+    for color, dtype in sorted(wanted):
+        decoded = decode_image(image, color=color, dtype=dtype)
+        height, width = decoded.shape[:2]
+        if color in ('rgb', 'bgr') and np.array_equal(decoded[..., :-1], decoded[..., 1:]):
+            warning = ', grey, although the policy takes colour: see that this camera has none'
+    encoding = image.encoding if isinstance(image, RawImage) else image.format
+    return f'{width}x{height} {encoding}{warning}'
 
 
 def is_blank(item: ImageInput, picture: NDArray[Any]) -> bool:

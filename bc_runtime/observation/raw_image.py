@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bc_runtime.observation.errors import ImageError, UnknownEncoding
+from bc_runtime.observation.cv_bridge_image import decode_by_cv_bridge
+from bc_runtime.observation.errors import ImageError
 from bc_runtime.observation.image_types import RawImage
 from bc_runtime.observation.pixels import CHANNELS, Pixels
 
@@ -54,24 +55,24 @@ _BAYER = {
 }
 
 
-def decode_raw(image: RawImage, color: str) -> Pixels:
+def decode_raw(image: RawImage, color: str, dtype: str) -> Pixels:
     """Decode a raw picture; a plain format becomes a view of the message, not a copy.
 
     Args:
         image: The picture.
         color: What it will be used as; `mono` of a YUV picture is its luma.
+        dtype: uint8, or uint16 of a mono picture of 16 bits.
+
+    Raises:
+        UnknownEncoding: neither this module nor cv_bridge decodes it.
+        ImageError: the data does not fit its own header.
     """
     if image.height < 1 or image.width < 1:
         raise ImageError(f'expected a picture, got {image.width}x{image.height} pixels')
     for encodings, decoder in _DECODERS:
         if image.encoding in encodings:
             return decoder(image, color)
-    raise UnknownEncoding(
-        f'the encoding {image.encoding!r} is not decoded here; supported: '
-        f'{", ".join(SUPPORTED_ENCODINGS)}. Set the camera driver to one of them, or convert with '
-        "cv_bridge (ros2 package image_proc or a node with cv_bridge's toCvCopy)",
-        encoding=image.encoding,
-    )
+    return decode_by_cv_bridge(image, color, dtype, own=', '.join(SUPPORTED_ENCODINGS))
 
 
 def _plain(image: RawImage, color: str) -> Pixels:

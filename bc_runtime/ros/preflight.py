@@ -34,7 +34,8 @@ from bc_runtime.control.preflight import (
     judge,
     refusals,
 )
-from bc_runtime.observation import bind, decode_image
+from bc_runtime.observation import bind
+from bc_runtime.observation.picture import describe_picture
 from bc_runtime.observation.serialized import read_compressed_image, read_image
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.message_types import message_class
@@ -211,7 +212,7 @@ class PreflightServer:
             executor.shutdown(timeout_sec=1.0)
             watcher.destroy_node()
         found = [each.facts(WATCH_S) for each in joints]
-        return found + [self._picture(each) for each in cameras]
+        return found + [self._picture(each, policy) for each in cameras]
 
     def _subscribe(
         self, watcher: Node, policy: PolicyFacts | None
@@ -264,19 +265,20 @@ class PreflightServer:
                 now_ns = self._node.get_clock().now().nanoseconds
                 seen.offset_s = (stamp_ns - now_ns) * 1e-9
 
-    def _picture(self, seen: _Watched) -> StreamFacts:
-        """Decode the last picture: its encoding must be one that policies can be given."""
+    def _picture(self, seen: _Watched, policy: PolicyFacts | None) -> StreamFacts:
+        """Decode the last picture as the policy takes it."""
         if seen.newest is None:
             return seen.facts(WATCH_S)
         kind, data = seen.newest
         read = read_compressed_image if kind == 'CompressedImage' else read_image
+        inputs = () if policy is None else policy.spec.image_inputs
+        camera = seen.name.partition('/')[2]
         try:
             _, image = read(data)
-            height, width = decode_image(image, color='rgb').shape[:2]
+            content = describe_picture(image, [each for each in inputs if each.camera == camera])
         except BcError as error:
             return seen.facts(WATCH_S, problem=str(error))
-        encoding = getattr(image, 'encoding', None) or getattr(image, 'format', '')
-        return seen.facts(WATCH_S, content=f'{width}x{height} {encoding}')
+        return seen.facts(WATCH_S, content=content)
 
     # Graph ------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bc_runtime.observation import CompressedImage, RawImage, make_picture
+from bc_runtime.observation import CompressedImage, ImageError, RawImage, make_picture
 from bc_runtime.observation.content import same_picture
-from bc_runtime.observation.picture import is_blank
+from bc_runtime.observation.picture import describe_picture, is_blank
 from bc_runtime.spec import ImageInput, ResizeRule
 
 PIXELS = np.arange(256, dtype=np.uint8).reshape(8, 32)
@@ -107,3 +107,22 @@ def test_same_picture_compares_the_header_too(raw_image: Callable[..., RawImage]
     for changes in ({'encoding': 'bgr8'}, {'height': 2}, {'width': 3}, {'step': 36}):
         assert not same_picture(first, raw_image(pixels, **changes))
     assert not same_picture(first, CompressedImage(format='rgb8', data=first.data))
+
+
+def test_a_picture_is_described_as_the_policy_takes_it(
+    raw_image: Callable[..., RawImage],
+) -> None:
+    """Regressions pinned: the preflight decoded every picture as rgb, a depth camera's too."""
+    gray = raw_image(np.zeros((4, 6, 1), dtype=np.uint8), 'mono8')
+    color = raw_image(np.arange(72, dtype=np.uint8).reshape(4, 6, 3))
+    depth = raw_image(np.ones((4, 6, 2), dtype=np.uint8), '16UC1')
+    rgb = item(color='rgb')
+    assert describe_picture(color, [rgb]) == '6x4 rgb8'
+    assert describe_picture(color, []) == '6x4 rgb8'
+    assert describe_picture(gray, [item()]) == '6x4 mono8'
+    assert 'grey, although the policy takes colour' in describe_picture(gray, [rgb])
+    assert describe_picture(depth, [item(color='depth', value_range=(0.0, 255.0))]) == '6x4 16UC1'
+    with pytest.raises(ImageError, match='16UC1'):
+        describe_picture(depth, [rgb])
+    with pytest.raises(ImageError, match='depth'):
+        describe_picture(color, [rgb, item(color='depth')])
