@@ -100,6 +100,23 @@ class FlagRule:
     escalate_s: float | None = 3.0
     reseed: bool = False
 
+    @property
+    def urgency(self) -> tuple[int, int, float]:
+        """What sorts flags that are raised together: the one that allows least comes first.
+
+        Of equally severe ones the one that needs a person goes before the one that heals itself.
+        """
+        return (self.severity, _STRICTNESS.get(self.then, 0), -self.recover_s)
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether the policy may go on only after somebody has said so."""
+        return self.severity >= Severity.HOLD and self.clear is not Clear.RECOVERY
+
+
+#: Where a stop ends: the more is needed to move again, the higher.
+_STRICTNESS = {State.ALIGN: 0, State.READY: 1, State.HELD: 2, State.FAULT: 3, State.INACTIVE: 4}
+
 
 def _warn(text: str) -> FlagRule:
     return FlagRule(severity=Severity.WARN, text=text, states=ACTIVE_STATES, clear=Clear.CONDITION)

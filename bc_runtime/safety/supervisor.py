@@ -201,7 +201,7 @@ def _brake(tick: Tick) -> None:
     memory = tick.memory
     then = memory.then or State.HELD
     if then is State.ALIGN:
-        others = tick.counting(State.ALIGN, Severity.HOLD)
+        others = tick.against_the_policy()
         late = memory.recover_until_ns is None or tick.now_ns >= memory.recover_until_ns
         if others:
             flag = others[0]
@@ -231,6 +231,12 @@ def _handback(tick: Tick) -> None:
     memory = tick.memory
     wanted = memory.resume_ns is not None or tick.config.auto_resume
     if not wanted:
+        return
+    against = tick.against_the_policy()
+    if against:
+        # The resume was for the world as it was: a flag counts although it is gone by now.
+        flag = against[0]
+        tick.stop(State.HELD, flag, tick.text(flag), severity=tick.rule(flag).severity)
         return
     ready = tick.conditions.at_rest and tick.conditions.plan_ready
     if ready and not tick.blockers():

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from bc_runtime.safety.flags import Flag, FlagRule
 from bc_runtime.safety.states import (
     MOVING_STATES,
+    POLICY_STATES,
     Action,
     Event,
     Severity,
@@ -61,13 +62,23 @@ class Tick:
         return {**self.memory.latched, **self.conditions.flags}
 
     def counting(self, state: State, least: Severity) -> list[Flag]:
-        """Return the flags that count in a state, the most severe first."""
+        """Return the flags that count in a state, the most urgent first (`FlagRule.urgency`)."""
         flags = [
             flag
             for flag in self.raised()
             if state in self.rule(flag).states and self.rule(flag).severity >= least
         ]
-        flags.sort(key=lambda flag: -self.rule(flag).severity)
+        flags.sort(key=lambda flag: self.rule(flag).urgency, reverse=True)
+        return flags
+
+    def against_the_policy(self) -> list[Flag]:
+        """Return the flags of which each alone keeps the policy from the robot."""
+        flags = [
+            flag
+            for flag in self.raised()
+            if self.rule(flag).needs_a_person and self.rule(flag).states & POLICY_STATES
+        ]
+        flags.sort(key=lambda flag: self.rule(flag).urgency, reverse=True)
         return flags
 
     def text(self, flag: Flag) -> str:
@@ -78,9 +89,8 @@ class Tick:
 
     def blockers(self) -> list[str]:
         """Return why the policy may not get the robot now."""
-        flags = self.counting(State.ALIGN, Severity.HOLD)
         return [
-            *(f'{flag}: {self.text(flag)}' for flag in flags),
+            *(f'{flag}: {self.text(flag)}' for flag in self.against_the_policy()),
             *self.conditions.start_blockers,
         ]
 
@@ -176,25 +186,22 @@ class Tick:
             return
         flag = flags[0]
         rule = self.rule(flag)
+        text = self.text(flag)
+        if len(flags) > 1:
+            text += f'; also {", ".join(flags[1:])}'
         if rule.severity is Severity.ESTOP:
             if self.state is State.FINALIZING:
                 self.memory = replace(self.memory, finished=True)
             elif self.memory.then is State.INACTIVE:
                 # Whoever deactivates and whoever presses the button both get what they asked for,
                 # in either order: nothing is sent, and the stop meets the next activation.
-                self.go(State.INACTIVE, flag, self.text(flag), severity=rule.severity)
+                self.go(State.INACTIVE, flag, text, severity=rule.severity)
             else:
-                self.go(State.ESTOP, flag, self.text(flag), severity=rule.severity)
+                self.go(State.ESTOP, flag, text, severity=rule.severity)
         elif rule.severity is Severity.FAULT:
-            self.stop(State.FAULT, flag, self.text(flag), severity=rule.severity)
+            self.stop(State.FAULT, flag, text, severity=rule.severity)
         elif self.state in MOVING_STATES:
-            self.stop(
-                rule.then,
-                flag,
-                self.text(flag),
-                severity=rule.severity,
-                recover_s=rule.recover_s,
-            )
+            self.stop(rule.then, flag, text, severity=rule.severity, recover_s=rule.recover_s)
 
     def _latch(self) -> None:
         latched = dict(self.memory.latched)
