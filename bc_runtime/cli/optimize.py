@@ -107,18 +107,17 @@ def _evaluate(rows: Sequence[Variant], episodes: int) -> dict[str, str]:
     from bc_runtime.policy import load_policy
     from bc_runtime.resources import robot_file
     from bc_runtime.spec import RobotConfig
-    from bc_runtime.training.evaluate import evaluate
+    from bc_runtime.training.trials import FIRST_UNSEEN, run_trials
 
     robot = RobotConfig.from_file(robot_file('sim_arm'))
     scores = {}
     for row in rows:
         if row.path is not None:
-            (score,) = evaluate(
+            outcome = run_trials(
                 load_policy(row.path, threads=1),
                 robot=robot,
-                names=('receding_6_50ms',),
-                episodes=episodes,
-                say=lambda _: None,
+                conditions='receding_6',
+                scenes=range(FIRST_UNSEEN, FIRST_UNSEEN + episodes),
             )
-            scores[row.form] = f'{score.successes}/{len(score.trials)}'
+            scores[row.form] = f'{outcome.successes}/{len(outcome.trials)}'
     return scores

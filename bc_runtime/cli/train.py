@@ -137,16 +137,10 @@ def _run_act(args: argparse.Namespace) -> int:
     )
     train_policy(recipe, robot=robot, out=out, folder=args.cache, say=_say)
     if args.evaluate:
+        from bc_runtime.cli.trials import report_trials
         from bc_runtime.policy import load_policy
-        from bc_runtime.training.evaluate import CONDITIONS, evaluate
 
-        evaluate(
-            load_policy(out, threads=1),
-            robot=robot,
-            names=tuple(CONDITIONS),
-            episodes=args.evaluate,
-            say=_say,
-        )
+        report_trials(load_policy(out, threads=1), episodes=args.evaluate, say=_say)
     return 0
 
 

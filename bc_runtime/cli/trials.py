@@ -18,8 +18,8 @@ from bc_runtime.spec import RobotConfig
 from bc_runtime.spec.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bc_runtime.training.families.trials import Outcome
     from bc_runtime.training.steering.trials import Round
+    from bc_runtime.training.trials import Outcome
 
 #: Scenes and tracks from here on are never demonstrated.
 FIRST_UNSEEN = 10_000
@@ -47,7 +47,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         nargs='+',
         default=[],
         help="names of conditions; left out: those that fit the policy's family. "
-        'receding_6, newest, newest_30hz, ensemble',
+        'receding_6, receding_6_no_delay, newest, newest_30hz, ensemble, ensemble_30hz, '
+        'ensemble_80ms_skewed, ensemble_150ms',
     )
     parser.set_defaults(verb='trials')
 
@@ -90,7 +91,7 @@ def report_trials(
         rounds = [drive_round(policy, seed, robot=robot) for seed in scenes]
         say(f'{name}: {summary_of_rounds(rounds)}')
         return
-    from bc_runtime.training.families.trials import conditions_for, run_trials
+    from bc_runtime.training.trials import conditions_for, run_trials
 
     robot = RobotConfig.from_file(robot_file('sim_arm'))
     for each in conditions or conditions_for(policy):

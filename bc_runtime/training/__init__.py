@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reference trainer: demonstrations of the simulated arm -> a small chunking policy.
 
-Import from the modules; this package imports nothing by itself. Only `network`, `loss`, `trainer`
-and `checkpoint` need torch.
+Import from the modules; this package imports nothing by itself. Only `network`, `loss`,
+`optimiser`, `trainer`, `checkpoint`, `run` and `families` need torch.
 
 * `recipe`: every number that a training depends on
 * `sim_arm_act`: what the trained policy takes and gives
@@ -11,9 +11,10 @@ and `checkpoint` need torch.
 * `collection`: episodes of the expert, kept on disk
 * `network`: `ChunkPolicy`
 * `loss`: what is minimised
-* `trainer`: the optimiser loop
+* `optimiser`: the optimiser loop of every training
+* `trainer`: the training of ACT
 * `checkpoint`: weights and facts in one npz
 * `run`: all of it, to the exported file
-* `evaluate`: closed-loop trials under the delays of a deployment
+* `trials`: closed-loop trials under named conditions of a deployment
 * `deployment_model`: a deployment in simulated time
 """

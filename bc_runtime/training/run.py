@@ -21,10 +21,12 @@ from bc_runtime.training.collection import demonstrations
 from bc_runtime.training.correction import correct
 from bc_runtime.training.demonstration_set import DemonstrationSet
 from bc_runtime.training.deployment_model import Conditions
+from bc_runtime.training.network import ChunkPolicy
+from bc_runtime.training.optimiser import Trained
 from bc_runtime.training.recipe import Recipe
 from bc_runtime.training.samples import SamplePool, Samples
 from bc_runtime.training.sim_arm_act import NAME, make_spec
-from bc_runtime.training.trainer import TrainingResult, optimise, train
+from bc_runtime.training.trainer import train, train_further
 
 _COMPARED_OBSERVATIONS = 16
 _ROUND_SEEDS = 1000
@@ -91,8 +93,8 @@ def train_policy(
         corrections.samples.save(folder / f'{NAME}_{recipe.seed}_round_{number}.npz')
         course.samples.append(corrections.samples)
         course.rounds.append(corrections.counts())
-        result = optimise(
-            result.policy,
+        result = train_further(
+            result.network,
             SamplePool(course.samples),
             recipe,
             seed=recipe.seed + number * _ROUND_SEEDS,
@@ -114,7 +116,7 @@ class _Course:
 
 
 def _finish(
-    result: TrainingResult,
+    result: Trained[ChunkPolicy],
     course: _Course,
     recipe: Recipe,
     *,
@@ -140,19 +142,19 @@ def _finish(
             },
             'rounds': course.rounds,
             'training': {
-                'joint_loss': round(result.joint_loss, 5),
-                'gripper_loss': round(result.gripper_loss, 5),
-                'parameters': sum(p.numel() for p in result.policy.parameters()),
+                'joint_loss': round(result.losses['joints'], 5),
+                'gripper_loss': round(result.losses['gripper'], 5),
+                'parameters': sum(p.numel() for p in result.network.parameters()),
             },
             'trained_with': f'torch {torch.__version__.split("+")[0]}',
         },
     )
     kept = folder / f'{NAME}_{recipe.seed}_after_round_{number}'
     path = kept.with_suffix('.npz')
-    save_checkpoint(Checkpoint(recipe=recipe, spec=spec, policy=result.policy), path)
+    save_checkpoint(Checkpoint(recipe=recipe, spec=spec, policy=result.network), path)
     say(f'checkpoint: {path}')
     report = export_module(
-        result.policy,
+        result.network,
         spec,
         out if last else kept.with_suffix('.onnx'),
         observations=some_observations(data),

@@ -181,17 +181,17 @@ def test_training_twice_gives_the_same_weights_and_lowers_the_loss(family, data,
     table = make_table([data.samples(12)], data.lengths, vision, recipe, folder=None, say=silent)
     one = train_family(table, vision, recipe, say=silent)
     two = train_family(table, vision, recipe, say=silent)
-    for name, value in one.policy.state_dict().items():
-        torch.testing.assert_close(value, two.policy.state_dict()[name], rtol=0, atol=0)
+    for name, value in one.network.state_dict().items():
+        torch.testing.assert_close(value, two.network.state_dict()[name], rtol=0, atol=0)
     start = train_family(table, vision, replace(recipe, steps=1), say=silent)
-    assert one.loss < start.loss
+    assert one.losses['loss'] < start.losses['loss']
 
 
 def test_encoders_are_taken_over_unchanged(encoder, data):
     vision = load_vision(encoder)
     recipe = tiny('mlp')
     table = make_table([data.samples(12)], data.lengths, vision, recipe, folder=None, say=silent)
-    policy = train_family(table, vision, recipe, say=silent).policy
+    policy = train_family(table, vision, recipe, say=silent).network
     for name, value in vision.state_dict().items():
         torch.testing.assert_close(value, policy.vision.state_dict()[name], rtol=0, atol=0)
     assert not any(p.requires_grad for p in policy.vision.parameters())

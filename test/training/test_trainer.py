@@ -21,7 +21,7 @@ from bc_runtime.training.loss import chunk_loss
 from bc_runtime.training.recipe import Recipe
 from bc_runtime.training.samples import SamplePool
 from bc_runtime.training.sim_arm_act import make_spec
-from bc_runtime.training.trainer import optimise, train
+from bc_runtime.training.trainer import train, train_further
 
 SHORT = Recipe(steps=4, batch=8, hidden=32, width=4, episodes=3)
 
@@ -31,16 +31,16 @@ def weights_of(policy) -> dict[str, np.ndarray]:
 
 
 def test_training_twice_from_one_seed_gives_the_same_weights(data):
-    one = weights_of(train(data, SHORT, say=lambda _: None).policy)
-    two = weights_of(train(data, SHORT, say=lambda _: None).policy)
+    one = weights_of(train(data, SHORT, say=lambda _: None).network)
+    two = weights_of(train(data, SHORT, say=lambda _: None).network)
     for name, value in one.items():
         np.testing.assert_array_equal(value, two[name], err_msg=name)
 
 
 def test_training_from_another_seed_gives_other_weights(data):
-    one = weights_of(train(data, SHORT, say=lambda _: None).policy)
+    one = weights_of(train(data, SHORT, say=lambda _: None).network)
     other = Recipe(steps=4, batch=8, hidden=32, width=4, episodes=3, seed=1)
-    two = weights_of(train(data, other, say=lambda _: None).policy)
+    two = weights_of(train(data, other, say=lambda _: None).network)
     assert any(np.any(value != two[name]) for name, value in one.items())
 
 
@@ -59,14 +59,16 @@ def test_training_lowers_the_loss(data):
 
     start = make_policy(recipe)
     start.set_statistics(state=state, actions=actions, weights=weights)
-    assert loss(train(data, recipe, say=lambda _: None).policy) < 0.8 * loss(start)
+    assert loss(train(data, recipe, say=lambda _: None).network) < 0.8 * loss(start)
 
 
 def test_more_training_starts_from_the_given_weights_and_leaves_them(data):
-    start = train(data, SHORT, say=lambda _: None).policy
+    start = train(data, SHORT, say=lambda _: None).network
     before = {name: value.copy() for name, value in weights_of(start).items()}
     pool = SamplePool([data.samples(SHORT.chunk_size)] * 2)
-    after = optimise(start, pool, SHORT, seed=9, steps=1, rate=1e-9, say=lambda _: None).policy
+    after = train_further(
+        start, pool, SHORT, seed=9, steps=1, rate=1e-9, say=lambda _: None
+    ).network
     for name, value in weights_of(start).items():
         np.testing.assert_array_equal(value, before[name])
         np.testing.assert_allclose(weights_of(after)[name], value, atol=1e-6)
@@ -88,7 +90,7 @@ def test_loss_ignores_what_has_no_weight(data):
 
 
 def test_policy_outputs_absolute_joints_and_a_gripper_within_its_range(data):
-    policy = train(data, SHORT, say=lambda _: None).policy
+    policy = train(data, SHORT, say=lambda _: None).network
     images = [torch.from_numpy(data.images[c][:1]) for c in ('front', 'wrist')]
     words = torch.from_numpy(data.instructions()[:1])
     state = torch.from_numpy(data.state[:1])
@@ -103,7 +105,7 @@ def test_policy_outputs_absolute_joints_and_a_gripper_within_its_range(data):
 
 
 def test_checkpoint_round_trip_gives_the_same_actions(data, tmp_path):
-    policy = train(data, SHORT, say=lambda _: None).policy
+    policy = train(data, SHORT, say=lambda _: None).network
     spec = make_spec(chunk_size=12, training_ranges=data.ranges(), source={'command': 'test'})
     path = tmp_path / 'policy.npz'
     save_checkpoint(Checkpoint(recipe=SHORT, spec=spec, policy=policy), path)

@@ -13,7 +13,7 @@ from bc_runtime.cli.trials import summary_of_trials
 from bc_runtime.policy import load_policy
 from bc_runtime.resources import robot_file, share_directory
 from bc_runtime.spec import BcError, RobotConfig
-from bc_runtime.training.families.trials import CONDITIONS, CONDITIONS_OF, run_trials
+from bc_runtime.training.trials import CONDITIONS, CONDITIONS_OF, run_trials
 
 
 @pytest.fixture(scope='module')

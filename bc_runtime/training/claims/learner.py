@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,12 @@ from torch import Tensor
 
 from bc_runtime.training.claims.plane import STEP, Walk
 from bc_runtime.training.families.head import Batch, Head
+from bc_runtime.training.optimiser import OptimiserSettings, optimise, seed_torch
 
 _BATCH = 128
 _WALKS_AT_ONCE = 16
 _RATE = 2e-3
+_WEIGHT_DECAY = 1e-4
 
 Floats = NDArray[np.float64]
 
@@ -66,22 +68,18 @@ def learn(
         seed: Of the weights and the batches.
         updates: Optimiser steps.
     """
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
+    seed_torch(seed)
     rng = np.random.Generator(np.random.PCG64(seed))
     head = make()
     data = [_targets(walk, chunk) for walk in walks]
-    optimiser = torch.optim.AdamW(head.parameters(), lr=_RATE, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, updates)
-    for _ in range(updates):
-        batch = _windows(data, rng) if head.recurrent else _rows(data, rng)
-        loss = head.loss(batch)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    head.eval()
-    return PlanePolicy(head, torch.Generator().manual_seed(seed))
+
+    def loss() -> tuple[Tensor, Mapping[str, Tensor]]:
+        value = head.loss(_windows(data, rng) if head.recurrent else _rows(data, rng))
+        return value, {'loss': value}
+
+    settings = OptimiserSettings(steps=updates, learning_rate=_RATE, weight_decay=_WEIGHT_DECAY)
+    trained = optimise(head, loss, settings).network
+    return PlanePolicy(trained, torch.Generator().manual_seed(seed))
 
 
 def _targets(walk: Walk, chunk: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,6 @@ once, so that a family trains in minutes on one core, and families differ by not
 * `network`: encoders and head as one module, as it is exported
 * `recipe`: every number that a training depends on
 * `contract`: what the policies take and give
-* `trainer`: the optimiser loop
+* `trainer`: batches for the optimiser loop
 * `run`: all of it, to the exported file
-* `trials`: closed-loop trials, with the conditions that fit each family
 """

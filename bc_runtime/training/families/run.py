@@ -19,9 +19,10 @@ from bc_runtime.spec import TrainingRange
 from bc_runtime.spec.self_test import make_inputs
 from bc_runtime.training.demonstration_set import DemonstrationSet
 from bc_runtime.training.families.contract import family_spec
+from bc_runtime.training.families.network import FamilyPolicy
 from bc_runtime.training.families.recipe import FamilyRecipe
 from bc_runtime.training.families.table import make_table
-from bc_runtime.training.families.trainer import FamilyResult, train_family
+from bc_runtime.training.families.trainer import train_family
 from bc_runtime.training.families.vision import load_vision
 from bc_runtime.training.samples import Samples
 
@@ -64,7 +65,7 @@ def train_and_export(
     say(f'trained in {result.cpu_s / 60:.1f} CPU minutes')
     spec = family_spec(
         recipe,
-        own_inputs=result.policy.head.own_inputs,
+        own_inputs=result.network.head.own_inputs,
         training_ranges=ranges_of(parts),
         source={
             'command': command,
@@ -75,15 +76,18 @@ def train_and_export(
                 'steps': int(lengths.sum()),
                 'corrections': len(table) - int(lengths.sum()),
             },
-            'training': {'loss': round(result.loss, 5), 'parameters': _parameters(result)},
+            'training': {
+                'loss': round(result.losses['loss'], 5),
+                'parameters': _parameters(result.network),
+            },
             'trained_with': f'torch {torch.__version__.split("+")[0]}',
         },
     )
     inputs = make_inputs(spec, recipe.seed)
-    own = {item.name: inputs[item.name] for item in result.policy.head.own_inputs}
+    own = {item.name: inputs[item.name] for item in result.network.head.own_inputs}
     export = export_two_graphs if two_graphs else export_module
     report = export(
-        result.policy,
+        result.network,
         spec,
         out,
         observations=[{**each, **own} for each in some_observations(parts[0])],
@@ -127,5 +131,5 @@ def some_observations(samples: Samples) -> list[Tensors]:
     ]
 
 
-def _parameters(result: FamilyResult) -> int:
-    return sum(parameter.numel() for parameter in result.policy.parameters())
+def _parameters(policy: FamilyPolicy) -> int:
+    return sum(parameter.numel() for parameter in policy.parameters())

@@ -1,14 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""The optimiser loop of every family: a fixed number of steps on one thread."""
+"""Training of the families that share the image encoders: batches of features, the head's loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import deepcopy
-from dataclasses import dataclass
-import math
-import time
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,31 +18,16 @@ from bc_runtime.training.families.network import FamilyPolicy, make_family
 from bc_runtime.training.families.recipe import FamilyRecipe
 from bc_runtime.training.families.table import FeatureTable
 from bc_runtime.training.families.vision import Vision
+from bc_runtime.training.optimiser import OptimiserSettings, Trained, optimise, seed_torch
 
-_LINES = 10
 # A recurrent policy may be started anywhere: this share of the windows begins within an episode.
 _STARTED_LATE = 0.3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FamilyResult:
-    """A trained policy and what the training cost.
-
-    Attributes:
-        policy: With averaged weights, in inference mode.
-        loss: Averaged over the last steps; its unit depends on the family.
-        cpu_s: Processor time.
-    """
-
-    policy: FamilyPolicy
-    loss: float
-    cpu_s: float
-
-
 def train_family(
     table: FeatureTable, vision: Vision, recipe: FamilyRecipe, *, say: Callable[[str], None]
-) -> FamilyResult:
-    """Train the head of a family.
+) -> Trained[FamilyPolicy]:
+    """Train the head of a family; the unit of its `loss` depends on the family.
 
     Args:
         table: Features of the demonstrations.
@@ -54,9 +35,7 @@ def train_family(
         recipe: Everything that may be chosen.
         say: Takes lines of progress.
     """
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    torch.manual_seed(recipe.seed)
+    seed_torch(recipe.seed)
     policy = make_family(recipe, vision)
     sampler = _Sampler(table, policy, recipe)
     policy.set_statistics(
@@ -65,41 +44,21 @@ def train_family(
         actions=sampler.actions,
         weights=sampler.weights,
     )
-    policy.train()
-    average = deepcopy(policy)
-    trained = [p for p in policy.parameters() if p.requires_grad]
-    followed = [p for p in average.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(
-        trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
-    begin, recent = time.process_time(), math.nan
+
+    def loss() -> tuple[Tensor, Mapping[str, Tensor]]:
+        value = policy.head.loss(sampler.next())
+        return value, {'loss': value}
+
     say(f'training {recipe.family}: {len(table)} observations, {recipe.steps} updates')
-    for step in range(1, recipe.steps + 1):
-        loss = policy.head.loss(sampler.next())
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, recipe.gradient_norm)
-        optimiser.step()
-        schedule.step()
-        decay = min(recipe.average_decay, step / (step + 10.0))
-        with torch.no_grad():
-            for slow, fast in zip(followed, trained, strict=True):
-                slow.lerp_(fast, 1.0 - decay)
-        value = float(loss.detach())
-        recent = value if math.isnan(recent) else recent + 0.01 * (value - recent)
-        if step % max(1, recipe.steps // _LINES) == 0 or step == recipe.steps:
-            say(
-                f'  update {step}/{recipe.steps}: loss {recent:.4f}, '
-                f'{(time.process_time() - begin) / 60:.1f} CPU min'
-            )
-    return FamilyResult(policy=average.eval(), loss=recent, cpu_s=time.process_time() - begin)
-
-
-def _rate(step: int, recipe: FamilyRecipe) -> float:
-    """Return the learning rate's share of its peak: linear warm-up, then half a cosine."""
-    warm = min(1.0, (step + 1) / recipe.warmup_steps)
-    return warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / recipe.steps)))
+    settings = OptimiserSettings(
+        steps=recipe.steps,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        gradient_norm=recipe.gradient_norm,
+        average_decay=recipe.average_decay,
+    )
+    return optimise(policy, loss, settings, say=say)
 
 
 class _Sampler:

@@ -4,24 +4,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-import math
 from pathlib import Path
 import time
 
 import numpy as np
 from numpy.typing import NDArray
 import torch
+from torch import Tensor
 
 from bc_runtime.export.module import ExportReport, export_module
 from bc_runtime.sim.car import AXES, CarSim
 from bc_runtime.sim.car_expert import IMAGE_HEIGHT, IMAGE_WIDTH, record_drive
 from bc_runtime.spec import TrainingRange
+from bc_runtime.training.optimiser import OptimiserSettings, Trained, optimise, seed_torch
 from bc_runtime.training.steering.contract import CAMERA, ROWS, steering_spec
 from bc_runtime.training.steering.network import SteeringPolicy
 
-_LINES = 5
+_WEIGHT_DECAY = 0.01
 _COMPARED = 16
 
 
@@ -74,22 +75,22 @@ def train_steering(
     images = np.concatenate([drive.images for drive in drives])
     actions = np.concatenate([drive.action for drive in drives])
     say(f'{len(actions)} steps of {len(drives)} drives, {time.process_time() - begin:.0f} CPU s')
-    policy, loss = _train(images, actions, recipe, say=say)
+    result = _train(images, actions, recipe, say=say)
     spec = steering_spec(
         training_ranges=_ranges(actions),
         source={
             'command': command,
             'recipe': asdict(recipe),
             'training': {
-                'loss': round(loss, 5),
-                'parameters': sum(p.numel() for p in policy.parameters()),
+                'loss': round(result.losses['loss'], 5),
+                'parameters': sum(p.numel() for p in result.network.parameters()),
             },
             'trained_with': f'torch {torch.__version__.split("+")[0]}',
         },
     )
     picked = np.linspace(0, len(images) - 1, _COMPARED).astype(int)
     report = export_module(
-        policy,
+        result.network,
         spec,
         out,
         observations=[{f'image_{CAMERA}': images[step][None]} for step in picked],
@@ -107,38 +108,26 @@ def _train(
     recipe: SteeringRecipe,
     *,
     say: Callable[[str], None],
-) -> tuple[SteeringPolicy, float]:
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    torch.manual_seed(recipe.seed)
+) -> Trained[SteeringPolicy]:
+    seed_torch(recipe.seed)
     rng = np.random.Generator(np.random.PCG64(recipe.seed))
     policy = SteeringPolicy(height=IMAGE_HEIGHT, width=IMAGE_WIDTH, rows=ROWS)
     wanted = torch.from_numpy(actions)
     policy.set_statistics(wanted)
     wanted = (wanted - policy.action_mean) / policy.action_scale
-    pictures = torch.from_numpy(images)
-    optimiser = torch.optim.AdamW(policy.parameters(), lr=recipe.learning_rate)
-    begin, recent = time.process_time(), math.nan
-    for step in range(1, recipe.steps + 1):
-        rate = 0.5 * (1.0 + math.cos(math.pi * step / recipe.steps))
-        for group in optimiser.param_groups:
-            group['lr'] = recipe.learning_rate * rate
+    images_of = torch.from_numpy(images)
+
+    def loss() -> tuple[Tensor, Mapping[str, Tensor]]:
         pick = torch.from_numpy(rng.integers(0, len(images), recipe.batch))
         gain = 1.0 + recipe.brightness * (2.0 * torch.rand(recipe.batch, 1, 1, 1) - 1.0)
-        image = pictures[pick].to(torch.float32) * (gain / 127.5) - 1.0
-        loss = ((policy.predict(image) - wanted[pick]) ** 2).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        value = float(loss.detach())
-        recent = value if math.isnan(recent) else recent + 0.02 * (value - recent)
-        if step % max(1, recipe.steps // _LINES) == 0:
-            say(
-                f'  update {step}/{recipe.steps}: loss {recent:.4f}, '
-                f'{(time.process_time() - begin) / 60:.1f} CPU min'
-            )
-    policy.eval()
-    return policy, recent
+        image = images_of[pick].to(torch.float32) * (gain / 127.5) - 1.0
+        value = ((policy.predict(image) - wanted[pick]) ** 2).mean()
+        return value, {'loss': value}
+
+    settings = OptimiserSettings(
+        steps=recipe.steps, learning_rate=recipe.learning_rate, weight_decay=_WEIGHT_DECAY
+    )
+    return optimise(policy, loss, settings, say=say)
 
 
 def _ranges(actions: NDArray[np.float32]) -> dict[str, TrainingRange]:

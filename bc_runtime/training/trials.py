@@ -17,20 +17,35 @@ from bc_runtime.spec import BcError, RobotConfig
 from bc_runtime.spec.errors import available
 from bc_runtime.training.deployment_model import Conditions, DeploymentModel, TrialResult
 
-#: What policies are tried under, by name. Every latency is 50 to 60 ms unless the name says more.
+#: Scenes from here on are never demonstrated (see `Recipe.first_scene`).
+FIRST_UNSEEN: Final = 10_000
+
+_RECEDING: Final = MappingProxyType({'n_action_steps': 6, 'overrun_steps': 3})
+_ENSEMBLE: Final = MappingProxyType({'coeff': 0.01})
+
+#: What policies are tried under, by name. The latency from observation to command is 50 to 60 ms
+#: unless the name says more.
 CONDITIONS: Final[Mapping[str, Conditions]] = MappingProxyType(
     {
         # A chunk's first 6 steps, three more if the next one is late: one inference in 0.4 s.
-        'receding_6': Conditions(
+        'receding_6': Conditions(strategy='receding_horizon', options=_RECEDING, inference_hz=2.5),
+        'receding_6_no_delay': Conditions(
             strategy='receding_horizon',
-            options={'n_action_steps': 6, 'overrun_steps': 3},
+            options=_RECEDING,
+            latency_s=0.0,
+            jitter_s=0.0,
             inference_hz=2.5,
         ),
         # The newest chunk, one at every policy step.
-        'newest': Conditions(strategy='latest', options={}, inference_hz=15.0),
+        'newest': Conditions(strategy='latest', options={}),
         # The newest chunk, one at every frame of the cameras.
         'newest_30hz': Conditions(strategy='latest', options={}, inference_hz=30.0),
-        'ensemble': Conditions(options={'coeff': 0.01}, inference_hz=15.0),
+        'ensemble': Conditions(options=_ENSEMBLE),
+        'ensemble_30hz': Conditions(options=_ENSEMBLE, latency_s=0.03, inference_hz=30.0),
+        'ensemble_80ms_skewed': Conditions(
+            options=_ENSEMBLE, latency_s=0.08, jitter_s=0.03, skew_s=0.033
+        ),
+        'ensemble_150ms': Conditions(options=_ENSEMBLE, latency_s=0.15, jitter_s=0.05),
     }
 )
 
@@ -38,7 +53,7 @@ CONDITIONS: Final[Mapping[str, Conditions]] = MappingProxyType(
 #: inferences, so that it has to be asked at the policy's rate, no slower and no faster.
 CONDITIONS_OF: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        'act': ('receding_6', 'newest', 'ensemble'),
+        'act': ('receding_6', 'newest', 'ensemble', 'ensemble_30hz'),
         'diffusion': ('receding_6', 'newest'),
         'flow': ('receding_6', 'newest'),
         'mlp': ('newest', 'newest_30hz'),
