@@ -118,6 +118,7 @@ class ControlLoop:
         """
         self._motion.check(spec)
         self.plan.set_policy(policy_id, spec)
+        self._observations.expect_every(spec.dt_ns * 1e-9)
         self.surroundings.on_policy(spec)
 
     def post(self, event: Event, reply: Reply = lambda _ok, _text: None) -> None:
@@ -156,7 +157,12 @@ class ControlLoop:
         command = None
         if self._motion.seeded:
             command = dict(zip(self.joints, self._motion.position, strict=True))
-        return self.plan.add(chunk, command=command, executing=self.state in _EXECUTING)
+        return self.plan.add(
+            chunk,
+            command=command,
+            executing=self.state in _EXECUTING,
+            ahead_ns=self.dt_ns,
+        )
 
     def on_estop(self, pressed: bool) -> None:
         """Take the state of the emergency stop; a press is latched until reset, however short."""

@@ -18,19 +18,32 @@ _CAMERA_FLAGS = {
 }
 
 
+#: Patience where none is given: so long [s], and so many periods of the policy, which is given one
+#: observation per period at most.
+_PATIENCE_S = 0.3
+_PATIENCE_PERIODS = 2.5
+
+
 class ObservationMonitor:
     """Keeps the newest observation status.
 
     Args:
         max_age_s: Oldest observation that a plan may rest on [s].
-        patience_s: Invalid or absent observations are borne this long [s].
+        patience_s: Invalid or absent observations are borne this long [s]; None: 0.3 s, or two and
+            a half periods of a policy whose periods are long.
     """
 
-    def __init__(self, *, max_age_s: float, patience_s: float) -> None:
+    def __init__(self, *, max_age_s: float, patience_s: float | None = None) -> None:
         self._max_age_s = max_age_s
-        self._patience_s = patience_s
+        self._given = patience_s is not None
+        self._patience_s = _PATIENCE_S if patience_s is None else patience_s
         self._valid_ns: int | None = None
         self.reasons: tuple[str, ...] = ('no observation has come yet',)
+
+    def expect_every(self, period_s: float) -> None:
+        """Take the period of the policy: more observations than one per period it is not given."""
+        if not self._given:
+            self._patience_s = max(_PATIENCE_S, _PATIENCE_PERIODS * period_s)
 
     def update(self, *, valid: bool, reasons: Sequence[str], arrival_ns: int) -> None:
         """Take the status of one observation; its reasons read 'CODE stream: text'."""

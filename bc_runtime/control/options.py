@@ -26,7 +26,8 @@ class ControlOptions:
         reseed_distance: At a start, a robot that is farther than this from the last command is
             taken from where it is [rad or m]. Nearer, the last command goes on: a robot that sags
             under its weight must not be told to hold the sag.
-        observation_patience_s: Invalid observations for longer than this stop the robot [s].
+        observation_patience_s: Without a valid observation for longer than this the robot stops
+            [s]. None: as long as the policy's rate asks for, see `ObservationMonitor`.
         max_plan_age_s: A plan that rests on an older observation stops the robot [s]. Without it a
             plan is followed to its end, which bounds how long the robot goes on blindly.
         blending: How grippers and binary actions of several chunks are decided.
@@ -45,7 +46,7 @@ class ControlOptions:
     coordinated: bool = False
     jerk: bool = False
     reseed_distance: float = 0.05
-    observation_patience_s: float = 0.3
+    observation_patience_s: float | None = None
     max_plan_age_s: float = math.inf
     blending: BlendOptions = field(default_factory=BlendOptions)
     ingress: IngressConfig = field(default_factory=IngressConfig)

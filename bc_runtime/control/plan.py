@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 import math
@@ -110,6 +110,8 @@ class Plan:
         self.accepted = 0
         self.rejected = 0
         self.last_rejection = ''
+        self.dropped: Counter[str] = Counter()
+        """Chunks that count for nothing and are no fault of the policy, by reason."""
         self.rollback: Rollback | None = None
         """The last policy that was sent away; taken by whoever acts on it."""
         self._probation = Probation()
@@ -147,7 +149,12 @@ class Plan:
             self._ingress.reset()
 
     def add(
-        self, chunk: ActionChunk, *, command: Mapping[str, float] | None, executing: bool
+        self,
+        chunk: ActionChunk,
+        *,
+        command: Mapping[str, float] | None,
+        executing: bool,
+        ahead_ns: int = 0,
     ) -> str:
         """Let a chunk join; return why it does not, empty if it does.
 
@@ -155,8 +162,15 @@ class Plan:
             chunk: The chunk; its `received_ns` is now.
             command: Last command by joint.
             executing: The policy has the robot.
+            ahead_ns: As for `at`.
         """
         self._notice_restart(chunk)
+        lag_ns = round(self._lag_ns)
+        planned = chunk
+        if lag_ns:
+            planned = replace(
+                chunk, stamp_ns=chunk.stamp_ns - lag_ns, received_ns=chunk.received_ns - lag_ns
+            )
         if self._ingress is None:
             return self._reject('no policy is in charge yet')
         context = IngressContext(
@@ -165,27 +179,25 @@ class Plan:
             epoch_start_ns=self._epoch_start_ns,
             command=command,
             executing=executing,
+            ahead_ns=ahead_ns,
+            shift_ns=self._timeline.shift_of(planned),
+            hold=self._timeline.interpolation is Interpolation.HOLD,
         )
         verdict = self._ingress.check(chunk, context)
         if verdict.verdict is Verdict.REJECT:
-            harmless = verdict.findings[-1].check in _HARMLESS_CHECKS
-            return verdict.text if harmless else self._reject(verdict.text)
+            check = verdict.findings[-1].check
+            if check in _HARMLESS_CHECKS:
+                return self._drop(check.value, verdict.text)
+            return self._reject(verdict.text)
         if verdict.values is not None:
-            chunk = replace(chunk, values=verdict.values)
-        lag_ns = round(self._lag_ns)
-        result = self._timeline.add(
-            replace(
-                chunk, stamp_ns=chunk.stamp_ns - lag_ns, received_ns=chunk.received_ns - lag_ns
-            )
-            if lag_ns
-            else chunk
-        )
+            planned = replace(planned, values=verdict.values)
+        result = self._timeline.add(planned, supersede=True)
         if not result.accepted:
             if result in _HARMLESS:
-                return result.value
+                return self._drop(result.value, result.value)
             return self._reject(result.value)
         self.accepted += 1
-        self._newest = chunk
+        self._newest = planned
         self.newest_latency_s = (chunk.received_ns - chunk.stamp_ns) * 1e-9
         self._probation.passed()
         # All live chunks have the same kinds, the timeline sees to that.
@@ -231,9 +243,11 @@ class Plan:
         """Find out that chunks come from a new inference process: it counts from the beginning.
 
         A plan that is back in time may bring the robot back, but not one of a process that has
-        just been started. A chunk of an older epoch says nothing about what comes now.
+        just been started. A chunk of an older epoch says nothing about what comes now, and one of
+        the future would make all that follow look like new beginnings.
         """
-        if chunk.epoch != self._timeline.epoch:
+        ahead_s = (chunk.stamp_ns - chunk.received_ns) * 1e-9
+        if chunk.epoch != self._timeline.epoch or ahead_s > self._config.ahead_max_s:
             return
         came, self._came = self._came, (chunk.sequence, chunk.stamp_ns)
         if came is not None and chunk.sequence < came[0] and chunk.stamp_ns > came[1]:
@@ -296,6 +310,10 @@ class Plan:
         elif self._options.strategy == 'real_time_chunking' and spec is not None:
             given.setdefault('prefix_conditioned', accepts_prefix(spec))
         return make_strategy(self._options.strategy, given)
+
+    def _drop(self, name: str, text: str) -> str:
+        self.dropped[name] += 1
+        return text
 
     def _reject(self, reason: str) -> str:
         self.rejected += 1

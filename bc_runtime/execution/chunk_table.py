@@ -179,6 +179,11 @@ class ChunkTable:
         """Drop the chunk with the oldest observation."""
         self._drop_first(1)
 
+    def drop_all(self) -> None:
+        """Drop every chunk; since when the robot moves is still known."""
+        self._drop_first(self.count)
+        self.common_dt = None
+
     def rest_until(self, t_ns: int) -> None:
         """Say that the robot stood still until `t_ns`: chunks observed before start there.
 

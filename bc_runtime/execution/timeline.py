@@ -130,8 +130,14 @@ class Timeline:
         self._epoch = epoch
         self._newer_than_ns = newer_than_ns
 
-    def add(self, chunk: ActionChunk) -> AddResult:
-        """Make a chunk known. Order of calls does not matter; late actions drop out by time."""
+    def add(self, chunk: ActionChunk, *, supersede: bool = False) -> AddResult:
+        """Make a chunk known. Order of calls does not matter; late actions drop out by time.
+
+        Args:
+            chunk: The chunk.
+            supersede: Actions of other names or kinds than the live chunks' cannot be blended with
+                them. With this a newer one takes the place of them all: another policy has come.
+        """
         if chunk.epoch != self._epoch:
             older = chunk.epoch < self._epoch
             return AddResult.STALE_EPOCH if older else AddResult.FUTURE_EPOCH
@@ -141,24 +147,27 @@ class Timeline:
         key = (chunk.stamp_ns, chunk.sequence, chunk.policy_id)
         if table.find(key)[1]:
             return AddResult.DUPLICATE
-        layout = chunk.layout
+        layout, replaces = chunk.layout, False
         if self._layout is not None and table.count and layout is not self._layout:
             reordered = _in_order_of(chunk, self._layout)
-            if reordered is None:
+            replaces = reordered is None
+            if replaces and not (supersede and key > table.keys[-1]):
                 return AddResult.INCOMPATIBLE
-            chunk, layout = reordered, self._layout
+            if reordered is not None:
+                chunk, layout = reordered, self._layout
         zero_ns = chunk.time_of(0)
         open_ns = max(chunk.stamp_ns, zero_ns)
         size = chunk.chunk_size
         steps = self.strategy.executable_steps(size)
         close_ns = min(open_ns + steps * chunk.dt_ns, zero_ns + size * chunk.dt_ns)
         rest_ns = self._rest_until(chunk.received_ns)
-        shift_ns = 0 if rest_ns is None else max(rest_ns - chunk.stamp_ns, 0)
-        if close_ns + shift_ns <= chunk.received_ns:
+        if close_ns + self.shift_of(chunk) <= chunk.received_ns:
             return AddResult.EXPIRED
         if rest_ns is not None and rest_ns != table.rest_until_ns:
             table.rest_until(rest_ns)
         table.drop_ended(chunk.received_ns - self._retain_ns)
+        if replaces:
+            table.drop_all()
         place, _ = table.find(key)
         newest = place == table.count
         if table.count == table.max_chunks:
@@ -252,6 +261,11 @@ class Timeline:
             )
             for i, (stamp, sequence, policy_id) in enumerate(t.keys)
         )
+
+    def shift_of(self, chunk: ActionChunk) -> int:
+        """Return how much later than its stamps say a chunk would begin [ns]."""
+        rest_ns = self._rest_until(chunk.received_ns)
+        return 0 if rest_ns is None else max(rest_ns - chunk.stamp_ns, 0)
 
     def _rest_until(self, received_ns: int) -> int | None:
         """Return when the first chunk of this epoch came, with one more chunk."""

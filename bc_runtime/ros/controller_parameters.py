@@ -207,6 +207,15 @@ PARAMETERS = (
         read_only=True,
     ),
     Parameter(
+        name='observation_patience_s',
+        default=0.0,
+        description='Stop after so long without a valid observation [s]; 0: 0.3 s, or 2.5 periods '
+        'of a slow policy',
+        minimum=0.0,
+        maximum=60.0,
+        read_only=True,
+    ),
+    Parameter(
         name='human_mode',
         default='absolute',
         description='absolute: the leader is aligned first; relative: its motion counts (clutch)',
@@ -264,6 +273,7 @@ def control_options(node: Node) -> ControlOptions:
         human_mode=value('human_mode'),
         dry_run=value('dry_run'),
         max_plan_age_s=value('max_plan_age_s') or math.inf,
+        observation_patience_s=value('observation_patience_s') or None,
         auto_resume=value('auto_resume'),
         recover=value('recover'),
         coordinated=value('coordinated'),

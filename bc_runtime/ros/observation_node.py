@@ -303,7 +303,9 @@ class ObservationNode(DeploymentNode):
             self._due_ns = stamp_ns
         period_ns = self._period_ns()
         # On average at the rate, although cameras and policy are not in step.
-        self._due_ns = max(self._due_ns + period_ns, stamp_ns + period_ns // 2)
+        due_ns = max(self._due_ns + period_ns, stamp_ns + period_ns // 2)
+        # One stamp of the future must not make all that follow wait for it.
+        self._due_ns = min(due_ns, self.get_clock().now().nanoseconds + period_ns)
         self._publish(self._assemble(stamp_ns))
         return True
 

@@ -5,20 +5,22 @@
     E1 policy and format   policy id; names, kinds, references, shape, step
     E2 finite              one NaN rejects the chunk; the old plan goes on
     E4 epoch               chunks of an older epoch are void
-    E5 order               the observation is newer than the epoch, not older than the last one's
+    E5 order               the observation is newer than the epoch, not older than the last one's,
+                           and not from the future
     E6 age                 enough of the chunk still lies in the future
     E3 training range      actions near what the policy was trained to give
     E7 splice              the action for now is near the present command
 
-They are made in this order, and the first that rejects ends them. What a failed check does is a
-parameter: reject, clip, warn or nothing. A NaN must be stopped here: it passes through chains of
-min and max, and Python's max(-1, min(1, nan)) even gives +1, the limit.
+They are made in this order, and the first that rejects ends them. Each judges what will be
+executed: E7 takes the values as clipped, at the time at which the plan will read them. What a
+failed check does is a parameter: reject, clip, warn or nothing. A NaN must be stopped here: it
+passes through chains of min and max, and Python's max(-1, min(1, nan)) even gives +1, the limit.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import pi, remainder
 
 import numpy as np
@@ -45,7 +47,10 @@ _PLACES = frozenset({ActionKind.JOINT_POSITION, ActionKind.CONTINUOUS_JOINT})
 #: Kinds that are never clipped: their numbers only make sense together.
 _UNCLIPPED = frozenset({ActionKind.QUATERNION, ActionKind.ROTATION_6D, ActionKind.AXIS_ANGLE})
 #: Rejections that say that something is wrong, rather than merely late or of another epoch.
-_COUNTED = frozenset({Check.FORMAT, Check.FINITE, Check.RANGE, Check.SPLICE})
+_COUNTED = frozenset({Check.FORMAT, Check.FINITE, Check.AHEAD, Check.RANGE, Check.SPLICE})
+#: After so many chunks in a row that are older than the newest one, but in order among themselves,
+#: the stamp of that one was wrong, or the sender's clock was set back.
+_STEPPED_BACK_AFTER = 3
 #: Steps of chunks may differ by this rounding [ns].
 _STEP_ROUNDING_NS = 1_000
 _DEFAULT = IngressConfig()
@@ -102,6 +107,7 @@ class ChunkIngress:
     def reset(self) -> None:
         """A new epoch began: what came before does not count."""
         self._last: tuple[int, int] | None = None
+        self._late_ns, self._late = 0, 0
         self._in_a_row = 0
         self._malformed_in_a_row = 0
 
@@ -123,11 +129,12 @@ class ChunkIngress:
             if choice is OnFailure.REJECT:
                 return self._reject(findings, context.now_ns)
             if choice is OnFailure.CLIP:
-                values = np.clip(chunk.values, self._low, self._high)
+                values = self._clipped(chunk)
                 values.setflags(write=False)
         self.accepted += 1
         self._in_a_row = self._malformed_in_a_row = 0
         self._last = (chunk.stamp_ns, chunk.sequence)
+        self._late = 0
         verdict = Verdict.ACCEPT if values is None else Verdict.ACCEPT_CLIPPED
         return IngressResult(verdict=verdict, values=values, findings=tuple(findings))
 
@@ -174,34 +181,41 @@ class ChunkIngress:
             self._in_a_row = self._malformed_in_a_row = 0
         return result
 
-    def _problems(self, chunk: ChunkLike, context: IngressContext) -> list[tuple[Check, str]]:
-        """Return the failed checks in order; what needs a well-formed chunk comes after E1, E2."""
+    def _problems(self, chunk: ChunkLike, context: IngressContext) -> Iterator[tuple[Check, str]]:
+        """Give the failed checks in order; what needs a well-formed chunk comes after E1, E2."""
         if chunk.policy_id != self._policy_id:
-            return [
-                (
-                    Check.POLICY,
-                    f'chunk of policy {chunk.policy_id[:12]!r}, active is '
-                    f'{self._policy_id[:12]!r}',
-                )
-            ]
+            given, active = chunk.policy_id[:12], self._policy_id[:12]
+            yield Check.POLICY, f'chunk of policy {given!r}, active is {active!r}'
+            return
         problem = self._format(chunk)
         if problem:
-            return [(Check.FORMAT, problem)]
+            yield Check.FORMAT, problem
+            return
         finite = np.isfinite(chunk.values)
         if not finite.all():
             k, d = (int(index) for index in np.argwhere(~finite)[0])
-            return [(Check.FINITE, f'{chunk.values[k, d]} for {self._names[d]} at step {k}')]
-        found = []
-        for check, text in (
-            (Check.EPOCH, self._epoch(chunk, context)),
-            (Check.ORDER, self._order(chunk, context)),
-            (Check.AGE, self._age(chunk, context)),
-            (Check.RANGE, self._range(chunk)),
-            (Check.SPLICE, self._splice(chunk, context)),
+            yield Check.FINITE, f'{chunk.values[k, d]} for {self._names[d]} at step {k}'
+            return
+        for check, judge in (
+            (Check.EPOCH, self._epoch),
+            (Check.ORDER, self._order),
+            (Check.AHEAD, self._ahead),
+            (Check.AGE, self._age),
         ):
+            text = judge(chunk, context)
             if text:
-                found.append((check, text))
-        return found
+                yield check, text
+        values, text = chunk.values, self._range(chunk)
+        if text:
+            yield Check.RANGE, text
+            if self.config.on_failure[Check.RANGE] is OnFailure.CLIP:
+                values = self._clipped(chunk)
+        text = self._splice(chunk, values, context)
+        if text:
+            yield Check.SPLICE, text
+
+    def _clipped(self, chunk: ChunkLike) -> NDArray[np.float32]:
+        return np.clip(chunk.values, self._low, self._high)
 
     def _format(self, chunk: ChunkLike) -> str:
         spec = self._spec
@@ -241,9 +255,22 @@ class ChunkIngress:
         if self._last is None or chunk.stamp_ns > self._last[0]:
             return ''
         if chunk.stamp_ns < self._last[0]:
+            in_order = self._late and chunk.stamp_ns > self._late_ns
+            self._late, self._late_ns = self._late + 1 if in_order else 1, chunk.stamp_ns
+            if self._late >= _STEPPED_BACK_AFTER:
+                return ''
             before = (self._last[0] - chunk.stamp_ns) * 1e-9
             return f'its observation is {before:.3f} s older than that of the chunk before'
         return f'chunk {chunk.sequence} came twice' if chunk.sequence == self._last[1] else ''
+
+    def _ahead(self, chunk: ChunkLike, context: IngressContext) -> str:
+        ahead = (chunk.stamp_ns - context.now_ns) * 1e-9
+        if ahead <= self.config.ahead_max_s:
+            return ''
+        return (
+            f'its observation is stamped {ahead:.3f} s ahead of now, allowed are '
+            f'{self.config.ahead_max_s:.3f} s; see the clocks of the machines'
+        )
 
     def _age(self, chunk: ChunkLike, context: IngressContext) -> str:
         last = chunk.stamp_ns + (chunk.values.shape[0] - 1 - chunk.stamp_index) * chunk.dt_ns
@@ -266,21 +293,24 @@ class ChunkIngress:
             for d in np.flatnonzero(outside)
         )
 
-    def _splice(self, chunk: ChunkLike, context: IngressContext) -> str:
+    def _splice(
+        self, chunk: ChunkLike, values: NDArray[np.float32], context: IngressContext
+    ) -> str:
         if not context.executing or context.command is None:
             return ''
-        last = chunk.values.shape[0] - 1
-        at = (context.now_ns - chunk.stamp_ns) / chunk.dt_ns + chunk.stamp_index
+        last = values.shape[0] - 1
+        read_ns = context.now_ns + context.ahead_ns - context.shift_ns
+        at = (read_ns - chunk.stamp_ns) / chunk.dt_ns + chunk.stamp_index
         at = min(max(at, 0.0), float(last))
-        k = min(int(at), max(last - 1, 0))
-        share = at - k
+        k = min(int(at), last) if context.hold else min(int(at), max(last - 1, 0))
+        share = 0.0 if context.hold else at - k
         far = []
         for d, name in enumerate(self._names):
             kind = self._spec.action_kinds[d]
             if kind not in _PLACES or name not in context.command or name not in self._jump:
                 continue
-            here = float(chunk.values[k, d])
-            place = here + share * (float(chunk.values[min(k + 1, last), d]) - here)
+            here = float(values[k, d])
+            place = here + share * (float(values[min(k + 1, last), d]) - here)
             if self._spec.action_references[d] is not Reference.ABSOLUTE:
                 place += (chunk.anchor or {})[name]
             gap = place - context.command[name]

@@ -73,6 +73,7 @@ class Check(StrEnum):
     RANGE = 'E3_RANGE'
     EPOCH = 'E4_EPOCH'
     ORDER = 'E5_ORDER'
+    AHEAD = 'E5_AHEAD'
     AGE = 'E6_AGE'
     SPLICE = 'E7_SPLICE'
 
@@ -97,6 +98,7 @@ class Verdict(StrEnum):
 _CHOICES = {
     Check.RANGE: frozenset(OnFailure),
     Check.ORDER: frozenset({OnFailure.REJECT, OnFailure.WARN}),
+    Check.AHEAD: frozenset({OnFailure.REJECT, OnFailure.WARN}),
     Check.AGE: frozenset({OnFailure.REJECT, OnFailure.WARN, OnFailure.OFF}),
     Check.SPLICE: frozenset({OnFailure.REJECT, OnFailure.WARN, OnFailure.OFF}),
 }
@@ -111,6 +113,8 @@ class IngressConfig:
         on_failure: Check -> what a failure does; unnamed ones keep their default (reject; clip for
             the training range).
         range_tolerance: Share of the training range that an action may be outside.
+        ahead_max_s: The observation may be stamped so far ahead of now: clocks of two machines
+            differ, and simulated time goes on in leaps [s].
         age_margin_s: At least this much of the chunk must lie in the future [s].
         jump_max_s: E7: distance that the velocity limit covers in this time [s].
         in_a_row: So many rejections one after the other raise a flag.
@@ -119,6 +123,7 @@ class IngressConfig:
 
     on_failure: Mapping[Check, OnFailure] = field(default_factory=dict)
     range_tolerance: float = 0.05
+    ahead_max_s: float = 0.1
     age_margin_s: float = 0.0
     jump_max_s: float = 0.5
     in_a_row: int = 3
@@ -146,6 +151,9 @@ class IngressContext:
         command: Last command by name [rad or m]; None before the first.
         executing: The policy has the robot (AUTO, SLOW): E7 applies. Otherwise ALIGN leads to the
             first action.
+        ahead_ns: The next command takes what the plan says for so long after now [ns].
+        shift_ns: The plan begins the chunk by so much later than its stamp says [ns].
+        hold: Actions are held, not interpolated.
     """
 
     now_ns: int
@@ -153,6 +161,9 @@ class IngressContext:
     epoch_start_ns: int
     command: Mapping[str, float] | None = None
     executing: bool = False
+    ahead_ns: int = 0
+    shift_ns: int = 0
+    hold: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
