@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             path = Path(arguments.model)
             # The node may have another working directory.
-            model = str(path.resolve()) if path.is_file() else arguments.model
+            model = str(path.absolute()) if path.is_file() else arguments.model
             taken, text = client.swap(model, timeout_s=arguments.timeout, tell=print)
     print(text, file=sys.stdout if taken else sys.stderr)
     return 0 if taken else 1

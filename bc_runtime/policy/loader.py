@@ -109,9 +109,8 @@ def load_policy(
         )
         _refuse_replaced(real, before)
     else:
-        file = read_onnx_file(real)
+        file = read_onnx_file(found)
         spec = read_spec(file, requested=found)
-        beside, beside_before = None, None
         if spec.sampling is not None:
             if METADATA_KEY not in file.metadata:
                 raise SpecMismatch(
@@ -119,10 +118,9 @@ def load_policy(
                     'would not cover the second graph. Write the spec into the model: bc wrap '
                     f'{real.name} --spec {side_file(real).name} -o OUT.onnx'
                 )
-            beside = real.with_name(spec.sampling.step_file)
+            beside = file.path.with_name(spec.sampling.step_file)
             if beside.is_file():
                 check_allowed(beside, allowed_dirs=allowed_dirs, max_bytes=max_bytes)
-                beside_before = _identity(beside)
 
         def load(count: int | None) -> OnnxPolicy | TwoGraphPolicy:
             return open_onnx(
@@ -130,9 +128,11 @@ def load_policy(
             )
 
         policy = _fastest(load) if threads == 0 else load(threads)
-        _refuse_replaced(real, before)
-        if beside is not None and beside_before is not None:
-            _refuse_replaced(beside, beside_before)
+        if file.path.resolve() != real:
+            raise ModelFileError(f'{found}: the link changed while it was loaded; load it again')
+        file.refuse_changed()
+        if isinstance(policy, TwoGraphPolicy):
+            policy.step_file.refuse_changed()
     return _prove(policy, self_test=self_test, warm_up_runs=warm_up_runs)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bc_runtime.policy.beside import cache_blobs
 from bc_runtime.policy.errors import ModelNotAllowed, ModelNotFound
 from bc_runtime.spec.errors import available, did_you_mean
 from bc_runtime.spec.sampling import STEP_SUFFIX
@@ -102,7 +103,8 @@ def check_allowed(
 
     Args:
         path: An existing file.
-        allowed_dirs: The real path must lie in one of them; None allows every directory.
+        allowed_dirs: The real path must lie in one of them, or be what a link in one of them
+            stands for in the Hugging Face cache; None allows every directory.
         max_bytes: Largest file that is accepted.
 
     Raises:
@@ -111,7 +113,10 @@ def check_allowed(
     real = path.resolve()
     if allowed_dirs is not None:
         roots = [directory.expanduser().resolve() for directory in allowed_dirs]
-        if not any(real.is_relative_to(root) for root in roots):
+        place = path.parent.resolve()
+        # Of a link in an allowed folder of the Hugging Face cache, also where the cache keeps it.
+        cached = real.parent == cache_blobs(place) and any(map(place.is_relative_to, roots))
+        if not cached and not any(real.is_relative_to(root) for root in roots):
             listed = ', '.join(str(root) for root in roots) or '(none)'
             raise ModelNotAllowed(
                 f'{path}: models are loaded from these directories only: {listed}; this file is '

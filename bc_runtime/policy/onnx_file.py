@@ -17,11 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
 
+from bc_runtime.policy.beside import file_beside
 from bc_runtime.policy.errors import ModelFileError
 from bc_runtime.policy.protobuf import Field, Window, Wire, WireError, read_fields, write_bytes
 
 MAX_METADATA_BYTES = 10_000_000
 MAX_NESTING = 32
+EXTERNAL = 'external data'
 
 # ModelProto
 _IR_VERSION, _PRODUCER, _PRODUCER_VERSION, _GRAPH, _OPSET, _METADATA, _FUNCTION = (
@@ -56,7 +58,7 @@ class OnnxFile:
     """What an ONNX file says of itself.
 
     Attributes:
-        path: Resolved path.
+        path: Resolved path; of a model whose external data lie beside a link to it, that link.
         size: Bytes, external data included.
         sha256: Hex digest of the file; with external data, of the digests of all files.
         ir_version: Version of the file format.
@@ -64,6 +66,7 @@ class OnnxFile:
         producer: Program and version that wrote it.
         metadata: Metadata properties.
         external_data: Names of the files beside it that hold weights.
+        read: Real path -> inode, size and time of change of every file, as it was hashed.
     """
 
     path: Path
@@ -74,6 +77,27 @@ class OnnxFile:
     producer: str
     metadata: Mapping[str, str]
     external_data: tuple[str, ...] = ()
+    read: Mapping[Path, tuple[int, int, int]] = field(default_factory=dict)
+
+    def refuse_changed(self) -> None:
+        """Refuse a model that was replaced after it was hashed.
+
+        Raises:
+            ModelFileError: the hash names the weights on every message; it must be the hash of
+                what was loaded.
+        """
+        try:
+            now = _identities(self.path, self.external_data)
+        except OSError:
+            now = {}
+        changed = sorted(
+            str(each) for each in {*now, *self.read} if now.get(each) != self.read.get(each)
+        )
+        if changed:
+            raise ModelFileError(
+                f'{", ".join(changed)}: the file changed while it was loaded; wait for the copy '
+                'to finish and load it again'
+            )
 
 
 @dataclass(slots=True)
@@ -97,23 +121,23 @@ def read_onnx_file(path: Path, *, digest: bool = True) -> OnnxFile:
         ModelFileError: unreadable, empty, not ONNX, truncated, or with external data that is not a
             plain file beside the model.
     """
-    path = path.resolve()
+    real = path.resolve()
     try:
-        with path.open('rb') as file:
-            size = path.stat().st_size
+        with real.open('rb') as file:
+            size = os.fstat(file.fileno()).st_size
             if size == 0:
-                raise ModelFileError(f'{path}: the file is empty; copy or export the model again')
-            found = _scan(path, Window(file), size)
-            file.seek(0)
-            sha256 = hashlib.file_digest(file, 'sha256').hexdigest() if digest else ''
+                raise ModelFileError(f'{real}: the file is empty; copy or export the model again')
+            found = _scan(real, Window(file), size)
+        external = tuple(sorted(found.external))
+        place = _place_of(path, real, external)
+        read, sha256 = {}, ''
+        if digest:
+            read = _identities(place, external)
+            sha256, size = _digest(place, external)
     except OSError as error:
-        raise ModelFileError(f'{path}: cannot be read: {error.strerror or error}') from None
-    external = tuple(sorted(found.external))
-    if external and digest:
-        sha256, extra = _external_digest(path, sha256, external)
-        size += extra
+        raise ModelFileError(f'{real}: cannot be read: {error.strerror or error}') from None
     return OnnxFile(
-        path=path,
+        path=place,
         size=size,
         sha256=sha256,
         ir_version=found.ir_version,
@@ -121,6 +145,7 @@ def read_onnx_file(path: Path, *, digest: bool = True) -> OnnxFile:
         producer=' '.join(found.producer).strip(),
         metadata=MappingProxyType(found.metadata),
         external_data=external,
+        read=MappingProxyType(read),
     )
 
 
@@ -163,8 +188,14 @@ def _scan(path: Path, data: Window, size: int) -> _Found:
 
 
 def _not_onnx(path: Path, data: Window) -> ModelFileError:
+    head = data.read(0, 16)
+    if head.startswith(b'../../blobs/'):
+        return ModelFileError(
+            f'{path}: this file holds the text of a link into the Hugging Face cache; copy the '
+            'model with a tool that follows links (cp -L, rsync -L), or download it again'
+        )
     return ModelFileError(
-        f'{path}: expected an ONNX model, got a file that begins with {data.read(0, 16)!r}; '
+        f'{path}: expected an ONNX model, got a file that begins with {head!r}; '
         'export the policy to ONNX first (bc export)'
     )
 
@@ -226,23 +257,34 @@ def _text(data: Window, each: Field) -> str:
     return data.read(each.start, each.end).decode('utf-8')
 
 
-def _external_digest(path: Path, digest: str, names: tuple[str, ...]) -> tuple[str, int]:
+def _place_of(path: Path, real: Path, external: tuple[str, ...]) -> Path:
+    """Return the path beside which the external data lie: the file's own, or that of a link."""
+    link = path.parent.resolve() / path.name
+    here = all((real.parent / Path(name).name).exists() for name in external)
+    there = all((link.parent / Path(name).name).exists() for name in external)
+    return link if there and not here else real
+
+
+def _identities(path: Path, external: tuple[str, ...]) -> dict[Path, tuple[int, int, int]]:
+    """Return what tells a file from its successor, by real path, of every file of a model."""
+    files = [path.resolve(), *(file_beside(path, name, EXTERNAL) for name in external)]
+    found = {}
+    for file in files:
+        status = file.stat()
+        found[file] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return found
+
+
+def _digest(path: Path, external: tuple[str, ...]) -> tuple[str, int]:
+    """Return the sha256 that stands for all files of a model, and their size."""
+    with path.open('rb') as file:
+        digest = hashlib.file_digest(file, 'sha256').hexdigest()
+    size = path.stat().st_size
+    if not external:
+        return digest, size
     total = hashlib.sha256(digest.encode())
-    size = 0
-    for name in names:
-        beside = path.parent / name
-        # A model is data from elsewhere: it may name any file of this machine as its weights.
-        if '/' in name or '\\' in name or '\0' in name or name in ('', '.', '..'):
-            raise ModelFileError(
-                f'{path}: external data must be a bare file name beside the model, got {name!r}; '
-                'save the model again with its data in one directory'
-            )
-        if beside.is_symlink() or not beside.is_file():
-            what = 'a link' if beside.is_symlink() else 'missing'
-            raise ModelFileError(
-                f'{path}: the external data file {name!r} is {what}; expected a plain file in '
-                f'{path.parent}'
-            )
+    for name in external:
+        beside = file_beside(path, name, EXTERNAL)
         with beside.open('rb') as file:
             total.update(name.encode())
             total.update(hashlib.file_digest(file, 'sha256').digest())

@@ -36,4 +36,4 @@ def spec_of(path_or_name: str | Path, model_dirs: Sequence[Path]) -> PolicySpec:
         return contract.read_remote_file(found).spec
     if suffix_of(found) == archive.SUFFIX:
         return archive.read_program_spec(archive.read_program_file(found))
-    return read_spec(read_onnx_file(found.resolve(), digest=False), requested=found)
+    return read_spec(read_onnx_file(found, digest=False), requested=found)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bc_runtime.policy.base import Tensors
+from bc_runtime.policy.beside import file_beside
 from bc_runtime.policy.bound_run import BoundRun, can_bind
 from bc_runtime.policy.errors import ModelFileError
 from bc_runtime.policy.graph_policy import GraphPolicy
@@ -38,14 +39,7 @@ def read_step_file(file: OnnxFile, sampling: Sampling) -> OnnxFile:
         ModelFileError: it is missing, a link, no ONNX file, or not the one of the export.
     """
     path = file.path.parent / sampling.step_file
-    # A policy is data from elsewhere: it must not reach for files of this machine.
-    if path.is_symlink() or not path.is_file():
-        what = 'a link' if path.is_symlink() else 'missing'
-        raise ModelFileError(
-            f'{file.path}: the file of its second graph, {sampling.step_file!r}, is {what}; '
-            f'expected a plain file in {path.parent}. Copy both files of the policy there, under '
-            'the names that they were exported with'
-        )
+    file_beside(file.path, sampling.step_file, 'second graph')
     step = read_onnx_file(path)
     if step.sha256 != sampling.step_sha256:
         raise ModelFileError(

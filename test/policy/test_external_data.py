@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 import shutil
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
-from bc_runtime.policy import ModelFileError, load_policy
+from bc_runtime.policy import ModelFileError, ModelNotAllowed, load_policy
 from bc_runtime.policy.onnx_file import read_onnx_file
 
 Build = Callable[..., Path]
@@ -112,3 +113,112 @@ def test_graphs_nested_without_end_are_refused(build: Build, tmp_path: Path) -> 
     path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
     with pytest.raises(ModelFileError, match='nested deeper'):
         read_onnx_file(path)
+
+
+# The cache of huggingface_hub: snapshots/<revision>/ holds links into blobs/ ---------------------
+
+
+@pytest.fixture
+def cached(external: Path, tmp_path: Path) -> Path:
+    """Return the same model as the cache keeps it."""
+    snapshot = tmp_path / 'hub' / 'models--me--arm' / 'snapshots' / 'abc123'
+    blobs = snapshot.parents[1] / 'blobs'
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    for name, blob in (('tiny.onnx', 'aaaa'), ('tiny.bin', 'bbbb')):
+        shutil.copy(external.with_name(name), blobs / blob)
+        (snapshot / name).symlink_to(f'../../blobs/{blob}')
+    return snapshot / 'tiny.onnx'
+
+
+def test_a_model_of_the_hugging_face_cache_loads(
+    cached: Path, external: Path, state: np.ndarray, expected: np.ndarray, tmp_path: Path
+) -> None:
+    """Regressions pinned: its external data was sought among the blobs, and called missing."""
+    policy = load_policy(cached)
+    np.testing.assert_allclose(policy.infer({'state': state}).values, expected, atol=1e-6)
+    assert policy.policy_id == load_policy(external).policy_id
+    assert load_policy('tiny', model_dirs=[cached.parent]).policy_id == policy.policy_id
+    (tmp_path / 'current').symlink_to(cached.parent)
+    assert load_policy(tmp_path / 'current' / 'tiny.onnx').policy_id == policy.policy_id
+
+
+def test_a_model_in_a_subfolder_of_the_cache_loads(cached: Path) -> None:
+    folder = cached.parent / 'onnx'
+    folder.mkdir()
+    for name, blob in (('tiny.onnx', 'aaaa'), ('tiny.bin', 'bbbb')):
+        (folder / name).symlink_to(f'../../../blobs/{blob}')
+    assert load_policy(folder / 'tiny.onnx').policy_id == load_policy(cached).policy_id
+
+
+def test_an_allowed_folder_of_the_cache_allows_its_blobs_through_its_links_only(
+    cached: Path, tmp_path: Path
+) -> None:
+    load_policy(cached, allowed_dirs=[cached.parent])
+    blobs = cached.parents[2] / 'blobs'
+    with pytest.raises(ModelNotAllowed):
+        load_policy(cached, allowed_dirs=[tmp_path / 'elsewhere'])
+    shutil.copy(blobs / 'aaaa', blobs / 'x.onnx')
+    with pytest.raises(ModelNotAllowed):
+        load_policy(blobs / 'x.onnx', allowed_dirs=[cached.parent])
+
+
+@pytest.mark.parametrize('target', ['secret', 'hub/models--me--arm/secret', 'hub/secret'])
+def test_a_link_of_the_cache_leads_into_its_own_blobs_only(
+    cached: Path, tmp_path: Path, target: str
+) -> None:
+    shutil.copy(cached.with_name('tiny.bin').resolve(), tmp_path / target)
+    cached.with_name('tiny.bin').unlink()
+    cached.with_name('tiny.bin').symlink_to(tmp_path / target)
+    with pytest.raises(ModelFileError, match='is a link to'):
+        load_policy(cached)
+
+
+def test_blobs_that_are_a_link_themselves_are_not_followed(cached: Path, tmp_path: Path) -> None:
+    blobs = cached.parents[2] / 'blobs'
+    blobs.rename(tmp_path / 'secrets')
+    blobs.symlink_to(tmp_path / 'secrets')
+    with pytest.raises(ModelFileError, match='is a link to'):
+        load_policy(cached)
+
+
+def test_a_dangling_or_circular_link_is_missing(cached: Path) -> None:
+    data = cached.with_name('tiny.bin')
+    for target in ('../../blobs/none', 'tiny.bin'):
+        data.unlink()
+        data.symlink_to(target)
+        with pytest.raises(ModelFileError, match='is missing'):
+            load_policy(cached)
+
+
+def test_an_ordinary_link_to_a_model_finds_the_data_beside_the_model(
+    external: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / 'current.onnx'
+    link.symlink_to(external)
+    assert load_policy(link).policy_id == load_policy(external).policy_id
+
+
+def test_the_text_of_a_link_is_named(tmp_path: Path) -> None:
+    path = tmp_path / 'policy.onnx'
+    path.write_text('../../blobs/aaaa1111')
+    with pytest.raises(ModelFileError, match='text of a link into the Hugging Face cache'):
+        load_policy(path)
+
+
+def test_weights_that_are_replaced_while_the_model_loads_are_noticed(
+    external: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regressions pinned: only the model's own file was compared with what was hashed."""
+    from bc_runtime.policy import loader
+
+    create = loader.create_session
+
+    def replace_then_create(*args: Any, **options: Any) -> Any:
+        data = external.with_name('tiny.bin')
+        data.write_bytes(data.read_bytes()[:-1] + b'x')
+        return create(*args, **options)
+
+    monkeypatch.setattr(loader, 'create_session', replace_then_create)
+    with pytest.raises(ModelFileError, match=r'tiny\.bin: the file changed while it was loaded'):
+        load_policy(external)

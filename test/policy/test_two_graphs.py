@@ -286,7 +286,7 @@ def test_columns_behind_the_actions_are_left_out(pair: Pair, state: np.ndarray) 
 def test_a_missing_second_file_is_refused(pair: Pair) -> None:
     path = pair()
     path.with_name('two.step.onnx').unlink()
-    with pytest.raises(ModelFileError, match=r"'two\.step\.onnx', is missing.*Copy both"):
+    with pytest.raises(ModelFileError, match=r"'two\.step\.onnx' is missing.*Copy every file"):
         load_policy(path)
 
 
