@@ -25,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+import onnx.checker
+import onnx.shape_inference
 
 from bc_runtime.export.errors import ExportError, StatisticsMissing
 from bc_runtime.spec import PolicySpec
@@ -130,8 +132,7 @@ def compose(model: Any, spec: PolicySpec, rules: NormalizationRules) -> Any:
     graph.node.extend([*before, *nodes, *after])
     # Shapes that were inferred belong to the tensors before.
     del graph.value_info[:]
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    return checked(model)
 
 
 def hold_action(model: Any, spec: PolicySpec) -> Any:
@@ -141,7 +142,7 @@ def hold_action(model: Any, spec: PolicySpec) -> Any:
     later, so that a policy which gives one action would brake after each of them.
 
     Args:
-        model: `onnx.ModelProto` whose output is one action, (1, D) or (1, 1, D).
+        model: `onnx.ModelProto` whose output is one action: (D,), (1, D) or (1, 1, D).
         spec: Of the result; its `chunk_size` K says how often.
 
     Returns:
@@ -158,15 +159,15 @@ def hold_action(model: Any, spec: PolicySpec) -> Any:
             f'chunk_size: expected for how many steps the action is held, 2 or more, got {count}'
         )
     found = [dim.dim_value for dim in old.type.tensor_type.shape.dim]  # 0: free
-    if len(found) not in (2, 3) or any(
+    if len(found) not in (1, 2, 3) or any(
         has not in (0, wants) for has, wants in zip(reversed(found), (width, 1, 1), strict=False)
     ):
         raise NormalizationError(
             f'the output {spec.output!r} is {found}; expected one action, [1, {width}] or '
-            f'[1, 1, {width}]'
+            f'[1, 1, {width}], or [{width}]'
         )
     inner = f'{spec.output}__single'
-    _rename(graph, spec.output, inner)
+    rename(graph, spec.output, inner)
     for name, shape in (('one', [1, 1, width]), ('held', [1, count, width])):
         values = np.array(shape, dtype=np.int64)
         graph.initializer.append(numpy_helper.from_array(values, f'{inner}_{name}'))
@@ -179,7 +180,24 @@ def hold_action(model: Any, spec: PolicySpec) -> Any:
     kind = old.type.tensor_type.elem_type
     old.CopyFrom(helper.make_tensor_value_info(spec.output, kind, [1, count, width]))
     del graph.value_info[:]
-    onnx.checker.check_model(model, full_check=True)
+    return checked(model)
+
+
+def checked(model: Any) -> Any:
+    """Return a model that ONNX accepts; one with external data is checked when it is loaded.
+
+    Raises:
+        NormalizationError: what was written does not fit the graph.
+    """
+    if any(each.data_location == TensorProto.EXTERNAL for each in model.graph.initializer):
+        return model
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise NormalizationError(
+            f'what was written does not fit the graph: {" ".join(str(error).split())}. An output '
+            'in which steps and actions lie in one axis needs --flat'
+        ) from None
     return model
 
 
@@ -234,9 +252,9 @@ def _before_input(graph: Any, item: PolicyInput, rule: Rule) -> list[Any]:
             f'{available(each.name for each in graph.input)}'
         )
     inner = f'{item.name}__normalized'
-    _rename(graph, item.name, inner)
+    rename(graph, item.name, inner)
     shape = list(item.shape)
-    expected = _graph_shape(item, rule)
+    expected = graph_shape(item, rule)
     found = [dim.dim_value for dim in old.type.tensor_type.shape.dim]
     if len(found) != len(expected) or any(
         has and has != wants for has, wants in zip(found, expected, strict=True)
@@ -275,7 +293,8 @@ def _before_input(graph: Any, item: PolicyInput, rule: Rule) -> list[Any]:
     ]
 
 
-def _graph_shape(item: PolicyInput, rule: Rule) -> list[int]:
+def graph_shape(item: PolicyInput, rule: Rule) -> list[int]:
+    """Return the shape in which a graph takes an input, in the graph's own layout of pictures."""
     shape = list(item.shape)
     if isinstance(item, ImageInput) and item.layout != rule.layout:
         *lead, a, b, c = shape
@@ -286,7 +305,7 @@ def _graph_shape(item: PolicyInput, rule: Rule) -> list[int]:
 def _after_output(graph: Any, spec: PolicySpec, rule: Rule) -> list[Any]:
     _output(graph, spec)
     inner = f'{spec.output}__normalized'
-    _rename(graph, spec.output, inner)
+    rename(graph, spec.output, inner)
     _constant(graph, f'{inner}_span', rule.back)
     _constant(graph, f'{inner}_offset', rule.offset)
     return [
@@ -309,7 +328,7 @@ def _constant(graph: Any, name: str, values: NDArray[Any]) -> None:
     graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
 
 
-def _rename(graph: Any, old: str, new: str) -> None:
+def rename(graph: Any, old: str, new: str) -> None:
     """Rename a tensor wherever nodes read or write it, nested graphs included."""
     for node in _nodes(graph):
         for names in (node.input, node.output):

@@ -89,7 +89,8 @@ def check_tensors(
         f'  graph inputs:  {_listed(graph_inputs)}',
         f'  spec outputs:  {_listed(wanted_outputs)}',
         f'  graph outputs: {_listed(graph_outputs)}',
-        'Correct the spec (bc wrap) or export the policy again.',
+        'Correct the spec, let bc wrap convert it (floats of another size, shapes without the '
+        'batch), or export the policy again.',
     ]
     raise SpecMismatch('\n'.join(lines))
 
