@@ -28,7 +28,10 @@ class HumanPort:
         self._joints = robot.command.joints
         self._patience_ns = round(robot.human.heartbeat_s * 1e9)
         # A pose cannot be aligned with a velocity, so that the choice is none there.
-        self._target = HumanTarget('velocity' if robot.command.takes_velocities else mode)
+        self._target = HumanTarget(
+            'velocity' if robot.command.takes_velocities else mode,
+            turning=[joint.continuous for joint in robot.commanded],
+        )
         self._pressed = False
         self._beat_ns: int | None = None
         self._leader: tuple[float, ...] | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import math
 
+from bc_runtime.control.grippers import grippers_of
 from bc_runtime.control.stamp_order import StampOrder
 from bc_runtime.observation.joint_presence import JointPresence
 from bc_runtime.safety import (
@@ -21,6 +22,8 @@ from bc_runtime.safety import (
 )
 from bc_runtime.spec import RobotConfig
 
+#: A gripper that has not moved by more than this share of its range still holds what it held.
+_HOLDS = 0.05
 #: A robot stands still that stayed within this [rad or m] for so long [ns]. A servo with a lag of
 #: 0.1 s is then no farther from its end than the same distance.
 _STILL = 0.002
@@ -45,7 +48,7 @@ class JointMonitor:
         )
         self._stall = StallMonitor(
             self._joints,
-            watched=[not robot.joint(name).gripper for name in self._joints],
+            watched=[True] * len(self._joints),
             error=robot.tolerances.stall,
             window_s=robot.tolerances.stall_s,
             lag_s=robot.tolerances.lag_s,
@@ -54,6 +57,10 @@ class JointMonitor:
         self._overspeed = OverspeedMonitor(limits)
         self._order = StampOrder()
         self._arrival_ns: int | None = None
+        self._grippers: frozenset[int] = frozenset()
+        self._watched: list[bool] = []
+        self._held: tuple[float, ...] | None = None
+        self.set_grippers(grippers_of(robot))
         self._presence = JointPresence(self._joints, round(self._max_age_s * 1e9))
         self._refused = ''
         self._answer: Mapping[Flag, str] = {}
@@ -63,6 +70,21 @@ class JointMonitor:
         self.measured: tuple[float, ...] | None = None
         self.error = 0.0
         """Largest |command - measured| at the last measurement [rad or m]."""
+
+    def set_grippers(self, names: frozenset[str]) -> None:
+        """Say which joints are grippers: they stop at what they hold, wherever they were told."""
+        watched = [name not in names for name in self._joints]
+        if watched == self._watched:
+            return
+        self._watched = watched
+        for monitor in (self._tracking, self._stall, self._frozen, self._overspeed):
+            monitor.watch(watched)
+        self._grippers = frozenset(j for j, judged in enumerate(watched) if not judged)
+
+    @property
+    def arrival_ns(self) -> int:
+        """Monotonic time at which the newest measurement arrived; 0 before the first."""
+        return self._arrival_ns or 0
 
     def update(
         self,
@@ -114,6 +136,7 @@ class JointMonitor:
     ) -> None:
         """Note a command that is sent (monotonic time)."""
         self._tracking.command(now, position, velocity)
+        self._held = self.measured
 
     def reset(self) -> None:
         """Begin to compare anew: the command starts from somewhere else, or nothing is sent."""
@@ -141,10 +164,37 @@ class JointMonitor:
         return (mono_ns - self._arrival_ns) * 1e-9
 
     def distance(self, position: Sequence[float]) -> float:
-        """Return the largest |position - measured|; 0 before the first measurement."""
+        """Return the largest |position - measured|; 0 before the first measurement.
+
+        Grippers are left out, and full turns of a continuous joint are no distance.
+        """
         if self.measured is None:
             return 0.0
-        return _gap(position, self.measured)
+        gaps = (
+            math.remainder(p - q, 2.0 * math.pi) if j in self._turning else p - q
+            for j, (p, q) in enumerate(zip(position, self.measured, strict=True))
+            if j not in self._grippers
+        )
+        return max(map(abs, gaps), default=0.0)
+
+    def beginning(self, command: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        """Return where a command begins anew, in the order of the command; None: unknown.
+
+        That is where the robot is measured to be. But a gripper that still is where it was under
+        the last command goes on with that command: what it holds keeps it from getting there, and
+        a command to where it is would let go.
+
+        Args:
+            command: The last one, None before the first.
+        """
+        if self.measured is None or command is None or self._held is None:
+            return self.measured
+        start = list(self.measured)
+        for j in self._grippers:
+            room = _HOLDS * (self._limits[j].upper - self._limits[j].lower)
+            if abs(self.measured[j] - self._held[j]) <= room < math.inf:
+                start[j] = command[j]
+        return tuple(start)
 
     def blockers(self) -> tuple[str, ...]:
         """Return why nobody knows yet where the robot is."""
@@ -170,7 +220,10 @@ class JointMonitor:
         if self._speed:
             found[Flag.OVERSPEED] = self._speed
         if self.measured is not None:
-            outside = outside_limits(self.measured, self._limits)
+            judged = [j for j in range(len(self._joints)) if j not in self._grippers]
+            outside = outside_limits(
+                [self.measured[j] for j in judged], [self._limits[j] for j in judged]
+            )
             if outside:
                 found[Flag.OUTSIDE_LIMITS] = outside
         return found
@@ -205,7 +258,7 @@ class JointMonitor:
     def _watch_rest(self, measured: tuple[float, ...], arrival_ns: int) -> None:
         last = self._arrival_ns
         broken = last is None or (arrival_ns - last) * 1e-9 > self._max_age_s
-        if broken or not self._still_at or _gap(measured, self._still_at) > _STILL:
+        if broken or not self._still_at or self._gap(measured, self._still_at) > _STILL:
             self._still_at, self._still_ns = measured, arrival_ns
 
     def _judge(
@@ -227,6 +280,6 @@ class JointMonitor:
             found[Flag.JOINT_BLOCKED] = blocked
         return found
 
-
-def _gap(one: Sequence[float], other: Sequence[float]) -> float:
-    return max(abs(a - b) for a, b in zip(one, other, strict=True))
+    def _gap(self, one: Sequence[float], other: Sequence[float]) -> float:
+        pairs = enumerate(zip(one, other, strict=True))
+        return max((abs(a - b) for j, (a, b) in pairs if j not in self._grippers), default=0.0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import math
 
+from bc_runtime.control.grippers import grippers_of
 from bc_runtime.control.human_port import HumanPort
 from bc_runtime.control.joint_monitor import JointMonitor
 from bc_runtime.control.latch import Latch
@@ -120,6 +121,9 @@ class ControlLoop:
         self.plan.set_policy(policy_id, spec)
         self._observations.expect_every(spec.dt_ns * 1e-9)
         self.surroundings.on_policy(spec)
+        grippers = grippers_of(self.robot, spec)
+        self._robot_says.set_grippers(grippers)
+        self._motion.set_grippers(grippers)
 
     def post(self, event: Event, reply: Reply = lambda _ok, _text: None) -> None:
         """Ask for something; the next tick decides and calls `reply(accepted, text)`."""
@@ -313,7 +317,9 @@ class ControlLoop:
         if silent or not self._silence.may_speak():
             return None
         human = self._human.target() if step.source is Source.HUMAN else None
-        command = self._motion.command(step.source, point, human, self._robot_says.measured)
+        says = self._robot_says
+        here = self._motion.here(says.measured, says.arrival_ns, mono_ns)
+        command = self._motion.command(step.source, point, human, here)
         if self._motion.violation:
             self.fail(Flag.CHECKER_VIOLATION, self._motion.violation)
         if self._motion.too_far:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 import math
 
+from bc_runtime.control.dead_reckoning import DeadReckoning
+from bc_runtime.control.grippers import grippers_of
 from bc_runtime.control.options import ControlOptions
 from bc_runtime.control.plan import PlanPoint
 from bc_runtime.execution.layout import RATE_KINDS
@@ -132,6 +134,13 @@ class Motion(ABC):
         """Return a point of the plan in terms of what is commanded."""
         return point
 
+    def set_grippers(self, names: frozenset[str]) -> None:  # noqa: B027 - not all care
+        """Say which joints are grippers."""
+
+    def here(self, measured: Values | None, arrival_ns: int, now_ns: int) -> Values | None:
+        """Return where the robot is taken to be now; `measured` arrived at `arrival_ns`."""
+        return measured
+
     def sent(self, command: LimiterStep, mono_ns: int) -> None:  # noqa: B027 - not all care
         """Note a command that goes out."""
 
@@ -215,13 +224,13 @@ class PositionMotion(Motion):
         super().__init__(robot, options)
         self._has_tail = robot.command.type == 'joint_trajectory'
         self._jerk = options.jerk
-        # In a dry run the robot does not follow; and what a policy wants of a continuous joint
-        # may be turns away.
-        leash = math.inf if options.dry_run else _LEASH * robot.tolerances.tracking
-        self._leash = tuple(math.inf if one.continuous else leash for one in self.limits)
+        # In a dry run the robot does not follow.
+        self._reach = math.inf if options.dry_run else _LEASH * robot.tolerances.tracking
+        self._turning = tuple(one.continuous for one in self.limits)
         self._way = Approach(
             self.limits, max_distance=dict.fromkeys(robot.command.joints, robot.tolerances.start)
         )
+        self.set_grippers(grippers_of(robot))
 
     def _make_limiter(self, robot: RobotConfig, options: ControlOptions) -> Limiter:
         if options.jerk:
@@ -270,6 +279,11 @@ class PositionMotion(Motion):
             except SafetyError as error:
                 return str(error)
         return ''
+
+    def set_grippers(self, names: frozenset[str]) -> None:
+        """Say which joints need not get to where they are told: they hold something."""
+        self._leash = tuple(math.inf if one.name in names else self._reach for one in self.limits)
+        self._way.exempt(names)
 
     def resolve(self, point: PlanPoint) -> PlanPoint:
         """Turn wanted velocities into the positions that they lead to in one tick."""
@@ -321,7 +335,11 @@ class PositionMotion(Motion):
         if measured is None:
             return wanted
         return not_farther_than(
-            self._leash, reference=wanted, command=self.position, measured=measured
+            self._leash,
+            reference=wanted,
+            command=self.position,
+            measured=measured,
+            turning=self._turning,
         )
 
     def _judge(self, command: LimiterStep) -> CheckResult:
@@ -329,7 +347,10 @@ class PositionMotion(Motion):
 
     def deviation(self, point: PlanPoint, command: LimiterStep) -> float:
         """Return the largest difference of positions [rad or m]."""
-        return _largest_gap(point.position, command.position)
+        return max(
+            abs(math.remainder(w - s, 2.0 * math.pi) if turns else w - s)
+            for w, s, turns in zip(point.position, command.position, self._turning, strict=True)
+        )
 
 
 class VelocityMotion(Motion):
@@ -339,6 +360,7 @@ class VelocityMotion(Motion):
         super().__init__(robot, options)
         self._limiter: Limiter
         self._measures = not robot.command.is_twist
+        self._reckoning = DeadReckoning(robot.joint_states.latency_s)
         self._met = False
 
     def _make_limiter(self, robot: RobotConfig, options: ControlOptions) -> Limiter:
@@ -347,8 +369,8 @@ class VelocityMotion(Motion):
                 'the jerk stage works on positions only; set the parameter jerk to false for a '
                 f'robot that takes velocities ({robot.command.type})'
             )
-        lag_s = self._dt_s + robot.joint_states.latency_s
-        return Limiter(self.limits, self._dt_s, coordinated=options.coordinated, lag_s=lag_s)
+        # The age of the measurement is reckoned with in `here`; a command takes one period more.
+        return Limiter(self.limits, self._dt_s, coordinated=options.coordinated, lag_s=self._dt_s)
 
     def seed(self, positions: Values | None) -> None:
         """Begin from these positions, with the velocity that the driver was told last.
@@ -368,6 +390,16 @@ class VelocityMotion(Motion):
         """Another state begins."""
         super().enter(aligning=aligning)
         self._met = False
+
+    def here(self, measured: Values | None, arrival_ns: int, now_ns: int) -> Values | None:
+        """Return where the robot has got to since it was measured."""
+        if measured is None or not self._measures:
+            return measured
+        return self._reckoning.position(measured, arrival_ns, now_ns)
+
+    def sent(self, command: LimiterStep, mono_ns: int) -> None:
+        """Note the velocity that the robot moves on with."""
+        self._reckoning.sent(command.velocity, mono_ns)
 
     def wanted(self, point: PlanPoint) -> Values:
         """Return the velocities of a point."""
@@ -396,7 +428,8 @@ class VelocityMotion(Motion):
 
     def deviation(self, point: PlanPoint, command: LimiterStep) -> float:
         """Return the largest difference of velocities [rad/s or m/s]."""
-        return _largest_gap(point.velocity, command.velocity)
+        gaps = zip(point.velocity, command.velocity, strict=True)
+        return max(abs(wanted - sent) for wanted, sent in gaps)
 
 
 def make_motion(robot: RobotConfig, options: ControlOptions) -> Motion:
@@ -405,7 +438,3 @@ def make_motion(robot: RobotConfig, options: ControlOptions) -> Motion:
         VelocityMotion if robot.command.takes_velocities else PositionMotion
     )
     return kind(robot, options)
-
-
-def _largest_gap(wanted: Values, sent: Values) -> float:
-    return max(abs(w - s) for w, s in zip(wanted, sent, strict=True))

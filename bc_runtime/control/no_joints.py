@@ -14,6 +14,7 @@ class NoJoints:
     """Has nothing to measure and nothing to say; the interface is that of `JointMonitor`."""
 
     measured: tuple[float, ...] | None = None
+    arrival_ns = 0
     error = 0.0
     still = True
 
@@ -33,6 +34,13 @@ class NoJoints:
     def age_s(self, mono_ns: int) -> float:
         """Return NaN: there are no joint states."""
         return math.nan
+
+    def set_grippers(self, names: frozenset[str]) -> None:
+        """Say which joints are grippers; there are none."""
+
+    def beginning(self, command: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        """Return where a command begins anew; nothing is measured."""
+        return None
 
     def distance(self, position: Sequence[float]) -> float:
         """Return 0: the robot is where it is."""

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 import math
 
+from bc_runtime.control.grippers import grippers_of
 from bc_runtime.control.loop import ControlLoop
+from bc_runtime.control.surroundings import SLACK
 from bc_runtime.safety import DEFAULT_RULES, Severity, State
 from bc_runtime.spec import PolicySpec, RobotConfig
 
@@ -176,11 +178,13 @@ def _joints(facts: PreflightFacts, robot: RobotConfig) -> Iterator[PreflightItem
         )
         return
     yield PreflightItem(name='joints', ok=True, text=f'all {len(facts.measured)} are there')
+    grippers = grippers_of(robot, None if facts.policy is None else facts.policy.spec)
     outside = [
         f'{joint.name} at {facts.measured[joint.name]:.3f} {joint.unit}, allowed '
         f'[{joint.lower:g}, {joint.upper:g}]'
         for joint in robot.commanded
-        if not joint.lower <= facts.measured[joint.name] <= joint.upper
+        if joint.name not in grippers
+        and not joint.lower - SLACK <= facts.measured[joint.name] <= joint.upper + SLACK
     ]
     yield _item(
         'limits',
@@ -195,7 +199,7 @@ def _joints(facts: PreflightFacts, robot: RobotConfig) -> Iterator[PreflightItem
     strange = []
     for name, at in facts.measured.items():
         known = ranges.get(f'state.{name}')
-        if known is None:
+        if known is None or name in grippers:
             continue
         room = 0.05 * (known.maximum - known.minimum)
         if not known.minimum - room <= at <= known.maximum + room:
@@ -315,10 +319,11 @@ def _rehearsal(facts: PreflightFacts, robot: RobotConfig) -> Iterator[PreflightI
     )
     if facts.measured is None:
         return
+    grippers = grippers_of(robot, spec)
     gaps = {
-        name: abs(at - facts.measured[name])
+        name: _distance(at, facts.measured[name], turns=robot.joint(name).continuous)
         for name, at in rehearsal.first.items()
-        if name in facts.measured and not robot.joint(name).continuous
+        if name in facts.measured and name not in grippers
     }
     far = [
         f'{name} by {gap:.2f} {robot.joint(name).unit}'
@@ -332,3 +337,8 @@ def _rehearsal(facts: PreflightFacts, robot: RobotConfig) -> Iterator[PreflightI
         f'away from the pose: {"; ".join(far)}, allowed {robot.tolerances.start:g}; bring the '
         'robot nearer to where demonstrations begin',
     )
+
+
+def _distance(one: float, other: float, *, turns: bool) -> float:
+    gap = one - other
+    return abs(math.remainder(gap, 2.0 * math.pi) if turns else gap)

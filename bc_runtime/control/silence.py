@@ -234,6 +234,7 @@ class Silence:
         if self._settles and measured is None:
             return
         if self._always or self._moved():
-            self._motion.seed(measured)
+            command = self._motion.position if self._motion.seeded else None
+            self._motion.seed(self._says.beginning(command))
             self._says.reset()
         self._due = self._always = False

@@ -9,6 +9,7 @@ from dataclasses import replace
 import math
 from types import MappingProxyType
 
+from bc_runtime.control.grippers import grippers_of
 from bc_runtime.control.latch import Latch
 from bc_runtime.safety import ClockSkew, Flag, JointLimits, TrainingRangeMonitor, outside_limits
 from bc_runtime.spec import ActionKind, PolicySpec, RobotConfig
@@ -19,7 +20,7 @@ _DARK_NS = 150_000_000
 #: A frame is late after so many periods of its camera.
 _LATE_PERIODS = 2.0
 #: A joint at its end may be measured a little beyond it [rad or m].
-_SLACK = 0.01
+SLACK = 0.01
 #: A robot that scales its speed to less than this share stands still.
 _STANDSTILL = 0.001
 
@@ -43,10 +44,10 @@ class Surroundings:
         late_s: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._limits = {
-            one.name: replace(one, lower=one.lower - _SLACK, upper=one.upper + _SLACK)
+            one.name: replace(one, lower=one.lower - SLACK, upper=one.upper + SLACK)
             for one in limits
-            if one.name not in grippers
         }
+        self._declared = self._grippers = frozenset(grippers)
         self._recover = recover
         self._skew = ClockSkew()
         self._skew_text = ''
@@ -66,7 +67,7 @@ class Surroundings:
         cls, robot: RobotConfig, limits: Sequence[JointLimits], *, recover: bool
     ) -> Surroundings:
         """Return the surroundings of a robot; the YAML says which joints are grippers."""
-        grippers = [joint.name for joint in robot.commanded if joint.gripper]
+        grippers = grippers_of(robot)
         late_s = {f'cameras/{n}': _LATE_PERIODS / c.rate_hz for n, c in robot.cameras.items()}
         return cls(limits, grippers=grippers, recover=recover, late_s=late_s)
 
@@ -75,13 +76,13 @@ class Surroundings:
 
         Grippers are left out: where they stop is up to what they hold, also when it is nothing.
         """
-        grippers = {
+        self._grippers = self._declared | {
             name for one in spec.actions if one.kind is ActionKind.GRIPPER for name in one.names
         }
         ranges = {
             name.removeprefix('state.'): (known.minimum, known.maximum)
             for name, known in spec.training_ranges.items()
-            if name.startswith('state.') and name.removeprefix('state.') not in grippers
+            if name.startswith('state.') and name.removeprefix('state.') not in self._grippers
         }
         self._training = TrainingRangeMonitor(ranges) if ranges else None
         self._ranged = frozenset(ranges)
@@ -106,7 +107,9 @@ class Surroundings:
             stamp_ns: Of the sender; 0 if it gives none or is not believed.
         """
         at = dict(zip(names, positions, strict=False))
-        known = [one for name, one in self._limits.items() if name in at]
+        known = [
+            one for name, one in self._limits.items() if name in at and name not in self._grippers
+        ]
         self._outside = outside_limits([at[one.name] for one in known], known)
         if self._training is not None and not self._ranged.isdisjoint(at):
             self._untrained = self._training.check(mono_ns, at)

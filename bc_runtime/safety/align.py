@@ -9,7 +9,7 @@ that is made anew while the robot moves towards it runs away from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import isfinite, pi, remainder
 
 from bc_runtime.safety.limits import JointLimits
@@ -58,8 +58,13 @@ class Approach:
         self._dwell_ns = round(dwell_s * 1e9)
         self._target: tuple[float, ...] | None = None
         self._arrived_ns: int | None = None
+        self._exempt: frozenset[str] = frozenset()
         self.aligned = False
         """Whether the command has been at the target for `dwell_s`."""
+
+    def exempt(self, names: Collection[str]) -> None:
+        """Approach these joints from anywhere; grippers open and close over their whole range."""
+        self._exempt = frozenset(names)
 
     @property
     def target(self) -> tuple[float, ...] | None:
@@ -102,7 +107,7 @@ class Approach:
         return '; '.join(
             f'{one.name}: {gap:.3g} away, allowed {reach:.3g}'
             for gap, reach, one in zip(gaps, self._reach, self._limits, strict=True)
-            if gap > reach
+            if gap > reach and one.name not in self._exempt
         )
 
     def _clipped(self, target: Sequence[float]) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ and the limiter makes a ramp of whatever comes first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, pi, remainder
 from typing import Literal, get_args
 
 from bc_runtime.spec.errors import SafetyError
@@ -30,15 +30,23 @@ class HumanTarget:
     Args:
         mode: `absolute`, `relative` or `velocity`.
         tolerance: Largest distance per joint at which an absolute leader engages [rad or m].
+        turning: For each joint, whether it is continuous: then a full turn is no distance.
     """
 
-    def __init__(self, mode: HumanMode = 'absolute', *, tolerance: float = 0.05) -> None:
+    def __init__(
+        self,
+        mode: HumanMode = 'absolute',
+        *,
+        tolerance: float = 0.05,
+        turning: Sequence[bool] = (),
+    ) -> None:
         if mode not in _MODES:
             raise SafetyError(f'mode must be one of {", ".join(_MODES)}, got {mode!r}')
         if not tolerance > 0.0:
             raise SafetyError(f'tolerance must be positive, got {tolerance!r}')
         self.mode = mode
         self._tolerance = tolerance
+        self._turning = tuple(turning)
         self._offset: tuple[float, ...] | None = None
 
     def aligned(self, leader: Sequence[float] | None, command: Sequence[float]) -> bool:
@@ -52,13 +60,20 @@ class HumanTarget:
             return False
         if self.mode != 'absolute':
             return True
-        return all(abs(h - c) <= self._tolerance for h, c in zip(leader, command, strict=True))
+        return all(abs(gap) <= self._tolerance for gap in self._gaps(leader, command))
 
     def farthest(self, leader: Sequence[float], command: Sequence[float]) -> tuple[int, float]:
         """Return the joint index and the signed distance that keep the human from engaging."""
-        gaps = [h - c for h, c in zip(leader, command, strict=True)]
+        gaps = self._gaps(leader, command)
         worst = max(range(len(gaps)), key=lambda j: abs(gaps[j]))
         return worst, gaps[worst]
+
+    def _gaps(self, leader: Sequence[float], command: Sequence[float]) -> list[float]:
+        turning = self._turning or (False,) * len(command)
+        return [
+            remainder(h - c, 2.0 * pi) if turns else h - c
+            for h, c, turns in zip(leader, command, turning, strict=True)
+        ]
 
     def engage(self, leader: Sequence[float], command: Sequence[float]) -> None:
         """Take the present relation of leader and robot; call it when HUMAN is entered."""

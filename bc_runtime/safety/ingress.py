@@ -74,7 +74,10 @@ class ChunkIngress:
         config: IngressConfig = _DEFAULT,
     ) -> None:
         self.config = config
-        self._jump = {one.name: one.velocity * config.jump_max_s for one in limits}
+        self._jump = {
+            one.name: one.velocity * config.jump_max_s for one in limits if not one.gripper
+        }
+        self._turning = frozenset(one.name for one in limits if one.continuous)
         self.accepted = 0
         """Chunks accepted since the beginning."""
         self.rejected = 0
@@ -314,7 +317,7 @@ class ChunkIngress:
             if self._spec.action_references[d] is not Reference.ABSOLUTE:
                 place += (chunk.anchor or {})[name]
             gap = place - context.command[name]
-            if kind is ActionKind.CONTINUOUS_JOINT:
+            if kind is ActionKind.CONTINUOUS_JOINT or name in self._turning:
                 gap = remainder(gap, 2.0 * pi)
             if abs(gap) > self._jump[name]:
                 far.append(f'{name} jumps by {gap:.3g}, allowed {self._jump[name]:.3g}')

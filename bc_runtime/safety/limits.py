@@ -61,6 +61,10 @@ class JointLike(Protocol):
     def continuous(self) -> bool:
         """No position limit; angles wrap."""
 
+    @property
+    def gripper(self) -> bool:
+        """Opens and closes a gripper."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointLimits:
@@ -77,6 +81,7 @@ class JointLimits:
         jerk: Largest jerk [rad/s³ or m/s³]; None switches the jerk stage off for this joint.
         margin: Kept free inside [lower, upper].
         continuous: No position limit; position targets are taken on the shortest arc.
+        gripper: It stops at what it holds, so that it need not reach its command.
     """
 
     name: str
@@ -88,6 +93,7 @@ class JointLimits:
     jerk: float | None = None
     margin: float = 0.0
     continuous: bool = False
+    gripper: bool = False
 
     def __post_init__(self) -> None:
         for key in ('velocity', 'acceleration', 'deceleration'):
@@ -171,6 +177,7 @@ class JointLimits:
             jerk=joint.jerk,
             margin=0.0 if joint.continuous else joint.margin,
             continuous=joint.continuous,
+            gripper=joint.gripper,
         )
 
 

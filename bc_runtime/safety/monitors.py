@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import pi, remainder
 
 from bc_runtime.safety.limits import JointLimits
 from bc_runtime.safety.watchdogs import Level
@@ -69,6 +70,11 @@ class TrackingMonitor:
         self._lag_s = lag_s
         self._commands: deque[tuple[int, tuple[float, ...], tuple[float, ...]]] = deque()
         self._over_since_ns: int | None = None
+        self._watched = tuple(range(len(limits)))
+
+    def watch(self, watched: Sequence[bool]) -> None:
+        """Judge only these joints: a gripper that holds something never gets to its command."""
+        self._watched = tuple(j for j, judged in enumerate(watched) if judged)
 
     def reset(self) -> None:
         """Forget all commands; call it whenever the limiter is seeded."""
@@ -90,13 +96,14 @@ class TrackingMonitor:
             if entry[0] > now_ns - self._lag_ns:
                 break
             chosen = entry
-        if chosen is None:
+        if chosen is None or not self._watched:
             return TrackingReport(level=Level.OK, joint='', error=0.0, tolerance=self._tolerance)
         worst, share = 0, -1.0
         bands = [max(self._tolerance, 3.0 * self._lag_s * abs(v)) for v in chosen[2]]
-        for j, (q, c, band) in enumerate(zip(measured, chosen[1], bands, strict=True)):
-            if abs(q - c) / band > share:
-                worst, share = j, abs(q - c) / band
+        for j in self._watched:
+            off = abs(measured[j] - chosen[1][j]) / bands[j]
+            if off > share:
+                worst, share = j, off
         if share > 1.0:
             if self._over_since_ns is None:
                 self._over_since_ns = now_ns
@@ -119,16 +126,21 @@ def not_farther_than(
     reference: Sequence[float],
     command: Sequence[float],
     measured: Sequence[float],
+    turning: Sequence[bool] | None = None,
 ) -> tuple[float, ...]:
     """Let no command run farther away from the robot (anti-wind-up).
 
     A blocked joint would snap when it comes free. A joint whose command is ahead of it by more
     than its tolerance, and is wanted farther ahead, gets its command for reference: it brakes.
-    With a tolerance above that of tracking this changes nothing in normal operation. Shapes (n,).
+    With a tolerance above that of tracking this changes nothing in normal operation. Shapes (n,);
+    `turning` says which joints are continuous: their reference may be turns away.
     """
+    turns = turning or (False,) * len(command)
     return tuple(
-        c if abs(c - m) > t and (r - c) * (c - m) > 0.0 else r
-        for t, r, c, m in zip(tolerance, reference, command, measured, strict=True)
+        c
+        if abs(c - m) > t and (remainder(r - c, 2.0 * pi) if turn else r - c) * (c - m) > 0.0
+        else r
+        for t, r, c, m, turn in zip(tolerance, reference, command, measured, turns, strict=True)
     )
 
 
@@ -147,6 +159,12 @@ class FrozenJoints:
         self._measured: tuple[float, ...] | None = None
         self._since_ns = 0
         self._command: tuple[float, ...] = ()
+        self._watched: tuple[int, ...] | None = None
+
+    def watch(self, watched: Sequence[bool]) -> None:
+        """Judge only these joints: a gripper that holds something does not move when told to."""
+        self._watched = tuple(j for j, judged in enumerate(watched) if judged)
+        self.reset()
 
     def reset(self) -> None:
         """Begin again; call it whenever the limiter is seeded."""
@@ -154,10 +172,14 @@ class FrozenJoints:
 
     def check(self, now_ns: int, measured: tuple[float, ...], command: tuple[float, ...]) -> bool:
         """Note a measurement and the command of that time, shapes (n,); return whether frozen."""
+        if self._watched is not None:
+            measured = tuple(measured[j] for j in self._watched)
+            command = tuple(command[j] for j in self._watched)
         if measured != self._measured or len(command) != len(self._command):
             self._measured, self._since_ns, self._command = measured, now_ns, command
             return False
-        moved = max(abs(c - b) for c, b in zip(command, self._command, strict=True))
+        steps = (abs(c - b) for c, b in zip(command, self._command, strict=True))
+        moved = max(steps, default=0.0)
         return now_ns - self._since_ns >= self._hold_ns and moved > self._motion
 
 
@@ -183,14 +205,22 @@ class OverspeedMonitor:
         hold_s: float = 0.05,
         at_once: float = 2.0,
     ) -> None:
-        self._limits = limits
+        self._limits = tuple(limits)
+        self._watched = (True,) * len(limits)
         self._share = share
         self._hold_ns = round(hold_s * 1e9)
         self._at_once = at_once
         self._since_ns: int | None = None
 
+    def watch(self, watched: Sequence[bool]) -> None:
+        """Judge only these joints: a gripper snaps when what it holds slips away."""
+        self._watched = tuple(watched)
+
     def check(self, now_ns: int, velocities: Sequence[float]) -> str:
         """Take measured velocities [rad/s or m/s]; name the joints that are too fast, or none."""
+        velocities = [
+            v if judged else 0.0 for v, judged in zip(velocities, self._watched, strict=True)
+        ]
         text = overspeed(velocities, self._limits, self._share)
         if not text:
             self._since_ns = None

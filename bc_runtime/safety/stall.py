@@ -57,13 +57,18 @@ class StallMonitor:
         if len(watched) != len(names):
             raise SafetyError(f'expected {len(names)} entries of watched, got {len(watched)}')
         self._names = tuple(names)
-        self._watched = tuple(j for j, judged in enumerate(watched) if judged)
         self._error = error
         self._window_ns = round(window_s * 1e9)
         self._lag_s = lag_s
         # (time, measured, error); each error holds until the next measurement.
         self._samples: deque[tuple[int, tuple[float, ...], tuple[float, ...]]] = deque()
+        self.watch(watched)
+
+    def watch(self, watched: Sequence[bool]) -> None:
+        """Judge only these joints."""
+        self._watched = tuple(j for j, judged in enumerate(watched) if judged)
         self._sums = [0.0] * len(self._names)
+        self._samples.clear()
 
     def reset(self) -> None:
         """Begin again; call it whenever the limiter is seeded."""

@@ -309,3 +309,33 @@ def test_the_jerk_stage_takes_no_velocity_actions():
     pytest.importorskip('ruckig')
     with pytest.raises(BindingError, match=r"'a' by velocity.*parameter jerk"):
         Rig(robot, options=ControlOptions(jerk=True))
+
+
+@pytest.mark.parametrize('period', [1, 2, 4])
+@pytest.mark.parametrize('latency_s', [0.0, 0.04])
+@pytest.mark.parametrize('deceleration', [4.0, 12.0])
+def test_a_limit_is_kept_however_old_the_joint_states_are(period, latency_s, deceleration):
+    """Regressions pinned: joint states every 80 ms, and the joint went 0.035 rad too far."""
+    fast = {'velocity': 2.0, 'acceleration': 4.0, 'deceleration': deceleration}
+    robot = {
+        **ARM,
+        'joints': [{**joint, **fast} for joint in ARM['joints']],
+        'joint_states': {'topic': 'joint_states', 'latency_s': latency_s},
+    }
+    rig = Rig(robot, wanted=(1.9, -1.7))
+    # Measurements are as old as the latency, and come in every so many ticks only.
+    past: list[tuple[float, ...]] = []
+    take = rig.loop.on_joint_state
+
+    def late(names: Sequence[str], positions: Sequence[float], **times: int) -> None:
+        past.append(tuple(positions))
+        if len(past) % period == 0:
+            take(names, past[max(0, len(past) - 1 - round(latency_s * HZ))], **times)
+
+    rig.loop.on_joint_state = late  # type: ignore[method-assign]
+    reached = 0.0
+    rig.auto()
+    for _ in range(200):
+        rig.run(1 / HZ)
+        reached = max(reached, *map(abs, rig.position))
+    assert 0.9 < reached <= 1.0 + 1e-9
