@@ -188,6 +188,11 @@ class ControllerNode(DeploymentNode):
         """Return whether it has."""
         return self._resting.is_set()
 
+    def make_way(self) -> None:
+        """Let the tick come on time, however many messages come."""
+        if self._thread is not None:
+            self._thread.make_way()
+
     # Callbacks: store ---------------------------------------------------------------------------
 
     def _on_joint_state(self, msg: JointState) -> None:

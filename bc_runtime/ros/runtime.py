@@ -55,6 +55,9 @@ class Stoppable(Protocol):
     def at_rest(self) -> bool:
         """Return whether the process may end now."""
 
+    def make_way(self) -> None:
+        """Wait, between two messages, for what must not wait for them."""
+
 
 def tune_memory() -> None:
     """Keep image-sized buffers on the heap instead of mapping them anew for each message.
@@ -136,11 +139,14 @@ def _spin(node: Any, executor: Executor, stop: threading.Event) -> int:
     if hasattr(node, 'begin'):
         node.begin()
     ends_itself = hasattr(node, 'finished')
+    make_way = getattr(node, 'make_way', lambda: None)
     while not stop.is_set() and not (ends_itself and node.finished()):
+        make_way()
         executor.spin_once(timeout_sec=0.1)
     if hasattr(node, 'request_stop'):
         node.request_stop()
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while not node.at_rest() and time.monotonic() < deadline:
+            make_way()
             executor.spin_once(timeout_sec=0.02)
     return int(getattr(node, 'exit_code', EXIT_OK))

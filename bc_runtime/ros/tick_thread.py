@@ -22,6 +22,10 @@ NS = 1_000_000_000
 
 #: Python lets another thread in after this time; the default of 5 ms is a whole tick at 200 Hz.
 _SWITCH_INTERVAL_S = 0.0005
+#: So long before a deadline nothing else is begun in this process [ns]: what a message takes.
+_WAY_NS = 500_000
+#: How often to look whether the tick has ended [s].
+_LOOK_S = 0.0002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,7 @@ class TickThread:
         self._period_ns = period_ns
         self._priority = priority
         self._cpu = cpu
+        self._due_ns = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name='tick', daemon=True)
         self.remarks: list[str] = []
@@ -73,10 +78,26 @@ class TickThread:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout=1.0)
 
+    def make_way(self) -> None:
+        """Wait until the tick is over if it comes now; to be called between two messages.
+
+        The tick needs the interpreter, and real-time priority does not give it that: a thread
+        that has it may just have lost its core to another process. Where messages come without
+        a pause, one of them would be in hand at most deadlines.
+        """
+        end_ns = time.monotonic_ns() + self._period_ns
+        while not self._stop.is_set():
+            now_ns = time.monotonic_ns()
+            left_ns = self._due_ns - now_ns
+            # A tick that is late by a period does not wait for this thread.
+            if left_ns > _WAY_NS or left_ns < -self._period_ns or now_ns > end_ns:
+                return
+            time.sleep(max(left_ns / NS, _LOOK_S))
+
     def _run(self) -> None:
         self._prepare()
         self._begun.set()
-        due_ns = time.monotonic_ns() + self._period_ns
+        due_ns = self._due_ns = time.monotonic_ns() + self._period_ns
         index = missed = 0
         while not self._stop.is_set():
             wait_ns = due_ns - time.monotonic_ns()
@@ -91,6 +112,7 @@ class TickThread:
             self._work(Tick(due_ns=due_ns, late_ns=late_ns, index=index, missed=missed))
             index += 1
             due_ns += self._period_ns
+            self._due_ns = due_ns
 
     def _prepare(self) -> None:
         sys.setswitchinterval(_SWITCH_INTERVAL_S)

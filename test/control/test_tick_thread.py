@@ -68,3 +68,41 @@ def test_a_refused_priority_is_said_and_the_tick_goes_on(monkeypatch: pytest.Mon
     thread.stop()
     assert len(remarks) == 1
     assert 'rtprio' in remarks[0]
+
+
+def test_messages_make_way_for_a_tick_that_comes_now() -> None:
+    """Regressions pinned: a flood held the interpreter at the deadline, so the tick came late."""
+    over, within = threading.Event(), threading.Event()
+    seen: list[bool] = []
+
+    def work(_: Tick) -> None:
+        within.set()
+        # The other thread asks meanwhile, and is let in before the period is over.
+        over.wait(timeout=0.02)
+        seen.append(over.is_set())
+        over.set()
+
+    thread = TickThread(work, period_ns=1_000 * MS)
+    thread.start()
+    assert within.wait(timeout=20.0)
+    thread.make_way()
+    assert over.is_set(), 'it returned while the tick was working'
+    assert seen == [False]
+    thread.make_way()  # the next deadline is far: a message has time
+    thread.stop()
+
+
+def test_messages_do_not_wait_for_a_tick_that_hangs() -> None:
+    go_on, within = threading.Event(), threading.Event()
+
+    def work(_: Tick) -> None:
+        within.set()
+        go_on.wait(timeout=60.0)
+
+    thread = TickThread(work, period_ns=20 * MS)
+    thread.start()
+    assert within.wait(timeout=20.0)
+    thread.make_way()
+    assert not go_on.is_set()
+    go_on.set()
+    thread.stop()
