@@ -44,14 +44,14 @@ class InferenceWatch:
         """Count the processes that offer a policy."""
         offers = self._node.get_publishers_info_by_topic('policy_info')
         processes = {bytes(each.endpoint_gid)[:_PROCESS_BYTES] for each in offers}
-        if self._count.see(processes, time.monotonic()):
-            self._raise()
+        if too_many := self._count.see(processes, time.monotonic()):
+            self._raise(too_many)
 
-    def _raise(self) -> None:
-        self._node.get_logger().error(f'inference: {self._count.text}')
+    def _raise(self, too_many: str) -> None:
+        self._node.get_logger().error(f'inference: {too_many}')
         with self._lock:
             # Once for certain, also if the new process is ready before the next tick.
-            self._loop.fail(Flag.INFERENCE_RESTARTS, self._count.text)
+            self._loop.fail(Flag.INFERENCE_RESTARTS, too_many)
             self._loop.set_fact(Flag.INFERENCE_RESTARTS, self._count.text)
 
     def on_policy_info(self, msg: bc_msg.PolicyInfo) -> None:
@@ -61,8 +61,8 @@ class InferenceWatch:
                 self._loop.fail(Flag.POLICY_FAILED, msg.message)
             return
         self._look()
-        if self._count.hear(msg.pid, msg.restarts):
-            self._raise()
+        if too_many := self._count.hear(msg.pid, msg.restarts):
+            self._raise(too_many)
         if msg.state == msg.STATE_READY:
             self._count.ready()
             with self._lock:

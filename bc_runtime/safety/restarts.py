@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """RestartCount: has the inference process been started again too often?
 
-Counted in two ways, of which either is enough. A supervisor that counts (`bc deploy`) tells the
-new process, which tells the controller: one that lived for a second only may never have been
-discovered. What nobody tells (launch_ros with respawn, a person) the controller counts itself,
-from who offers a policy. It never stops a motion by itself (what runs out of plan brakes, whatever
-is known of processes); it decides whether one may go on.
+Counted in two ways. A supervisor that counts (`bc deploy`) tells the new process, which tells the
+controller: one that lived for a second only may never have been discovered. What nobody tells (a
+person who starts it again) the controller counts itself, from who offers a policy; the middleware
+may know a process later than its messages come. The count never stops a motion by itself (what
+runs out of plan brakes, whatever is known of processes); it decides whether one may go on.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ class RestartCount:
         self._window_s = window_s
         self._known: set[bytes] = set()
         self._restarts_s: list[float] = []
+        self._pids: set[int] = set()
         self._pid = 0
+        self._told = False
+        self._proven = False
         self.text = ''
         """Why the policy must not go on; empty if it may."""
 
-    def see(self, processes: Iterable[bytes], now_s: float) -> bool:
-        """Take who is there now; return whether it has just become too much.
+    def see(self, processes: Iterable[bytes], now_s: float) -> str:
+        """Take who is there now; return what was too much if it has just become so.
 
         Args:
             processes: Ids, each of one process only. Of the dead some may still be there.
@@ -41,34 +44,40 @@ class RestartCount:
         new = set(processes) - self._known
         restarted = bool(new and self._known)
         self._known |= new
-        if not restarted:
-            return False
+        if not restarted or self._told:
+            return ''
         self._restarts_s = [at for at in self._restarts_s if now_s - at < self._window_s]
         self._restarts_s += [now_s] * len(new)
         count = len(self._restarts_s)
         if count < self._most:
-            return False
-        self._too_many(count)
-        return True
+            return ''
+        # Every process that was seen has been heard, and the newest has its policy: it was heard
+        # before it was seen, and says nothing more.
+        return self._too_many(count, lasts=not self._proven or len(self._known) > len(self._pids))
 
-    def hear(self, pid: int, restarts: int) -> bool:
-        """Take what a process says of itself; return whether it has just become too much.
+    def hear(self, pid: int, restarts: int) -> str:
+        """Take what a process says of itself; return what was too much if it has just become so.
 
         Args:
             pid: Its process id; what it says later is nothing new.
             restarts: How often its supervisor has restarted such a process within the window.
         """
         if pid == self._pid:
-            return False
+            return ''
         self._pid = pid
+        self._pids.add(pid)
+        self._told |= restarts > 0
+        self._proven = False
         if restarts < self._most:
-            return False
-        self._too_many(restarts)
-        return True
+            return ''
+        return self._too_many(restarts, lasts=True)
 
-    def _too_many(self, count: int) -> None:
-        self.text = f'{count} restarts within {self._window_s:g} s'
+    def _too_many(self, count: int, *, lasts: bool) -> str:
+        text = f'{count} restarts within {self._window_s:g} s'
+        self.text = text if lasts else ''
+        return text
 
     def ready(self) -> None:
         """The newest process has a policy that is loaded and proven: the cause is gone."""
+        self._proven = True
         self.text = ''
