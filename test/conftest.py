@@ -17,6 +17,7 @@ import importlib
 import os
 from pathlib import Path
 import tempfile
+from typing import Any
 
 from hypothesis import settings
 import pytest
@@ -133,8 +134,33 @@ class _SayAtOnce:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.outcome not in ('failed', 'rerun'):
             return
-        crash = getattr(report.longrepr, 'reprcrash', None)
-        why = crash.message if crash is not None else str(report.longrepr)
         terminal = self._config.pluginmanager.get_plugin('terminalreporter')
-        line = f'{report.nodeid} {report.when} {report.outcome}: {why[:600]}'
+        line = f'{report.nodeid} {report.when} {report.outcome}: {_why(report)[:600]}'
         terminal.write_line(f'\n{line.replace(chr(10), " | ")}')
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name every test that did not pass at its first attempt: a retry must not hide it.
+
+    A process test also tries again by itself where the machine starved its nodes; it says so in
+    `user_properties` as `void`.
+    """
+    stats = terminalreporter.stats
+    lines = [f'{report.nodeid}: {_why(report)[:300]}' for report in stats.get('rerun', ())]
+    for outcome in ('passed', 'failed', 'error'):
+        for report in stats.get(outcome, ()):
+            whys = [str(why) for name, why in report.user_properties if name == 'void']
+            lines += [f'{report.nodeid}: void, {why[:300]}' for why in whys]
+    if not lines:
+        return
+    tests = {line.partition(': ')[0] for line in lines}
+    terminalreporter.section('attempts that did not count')
+    for line in lines:
+        terminalreporter.write_line(line.replace('\n', ' | '))
+    terminalreporter.write_line(f'needed a retry: {len(tests)} tests: {", ".join(sorted(tests))}')
+
+
+def _why(report: pytest.TestReport) -> str:
+    """Return why an attempt failed, in one message."""
+    crash = getattr(report.longrepr, 'reprcrash', None)
+    return str(crash.message if crash is not None else report.longrepr)
