@@ -13,6 +13,7 @@ SHELL := /bin/bash
 MODELS := mlp diffusion flow gmm rt1 steering
 
 SOAK ?= 10min
+RATES ?= 100 200
 .PHONY: help env build demo test faults soak test-train test-lerobot lint format bench train models shell clean distclean
 
 ARGS ?=
@@ -36,11 +37,14 @@ test: ## Run all tests, with lint and type checks
 	@scripts/build runtime demo dev
 	@BC_REQUIRE_ROS=1 scripts/run python -m pytest -m 'not faults' $(ARGS)
 
-faults: ## Inject every fault of the matrix into running nodes; writes docs/reference/faults.md
+faults: ## Inject every fault of the matrix at RATES='100 200' Hz; writes docs/reference/faults.md
 	@scripts/build runtime demo dev
 	@$(if $(strip $(ARGS)),,rm -f out/faults.json)
-	@BC_REQUIRE_ROS=1 scripts/run python -m pytest test/graph $(ARGS); status=$$?; \
-	  scripts/run python scripts/fault_table.py || exit 1; exit $$status
+	@status=0; tests=test/graph; for rate in $(RATES); do \
+	  echo "control at $$rate Hz"; \
+	  BC_REQUIRE_ROS=1 BC_TEST_RATE_HZ=$$rate scripts/run python -m pytest $$tests $(ARGS) || status=$$?; \
+	  tests=$$(echo test/graph/test_faults_*.py); \
+	done; scripts/run python scripts/fault_table.py || exit 1; exit $$status
 
 soak: ## Inject random faults for SOAK=10min while a policy runs; writes out/soak.json
 	@scripts/build runtime demo dev

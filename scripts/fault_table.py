@@ -27,14 +27,15 @@ Written by `make faults`, which injects every fault of the
 [fault matrix](../../config/fault_matrix.yaml) into running nodes; do not edit. A wire auditor
 judges every command that was sent meanwhile: {commands} commands, {violations} violations.
 
-Measured on one machine ({machine}), {parts}, with the simulated robot,
-100 Hz control, 100 Hz joint states and 30 Hz cameras. Yours differs: run it there. An attempt
-in which the machine itself starved the nodes (control ticks or joint states were missing that no
-test withheld) is void and is repeated; {voided}.
+Measured on one machine ({machine}) with the simulated robot, 100 Hz joint states and 30 Hz
+cameras, controlled at {parts}. Yours differs: run it
+there. An attempt in which the machine itself starved the nodes (control ticks or joint states were
+missing that no test withheld) is void and is repeated; {voided}.
 
 * *Bound*: dt is the control period, P a sensor's period, B the time to brake, H the rest of the
   plan.
-* *Measured*: the worst case of the row, from the injection to the first command that reacts.
+* *At ... Hz*: the worst case of the row at that control rate, from the injection to the first
+  command that reacts.
 * *Reaction*: the reason that the controller gave, and the state in which it ended.
 * *Where*: in real processes; in the pure core, where a process would add nothing; or not here.
 
@@ -61,22 +62,29 @@ def main() -> int:
     wires = [row['wire'] for row in document['rows'] if 'wire' in row]
     elsewhere = {row.id for row in rows if row.where != 'process'}
     measured = {n: cases for n, cases in results.items() if n not in elsewhere}
-    count, parts = len(document['voided']), document.get('parts', 1)
+    count = len(document['voided'])
+    rates = {float(rate): parts for rate, parts in document['parts'].items()}
     head = HEAD.format(
         machine=document['machine'],
         commands=sum(wire['commands'] for wire in wires),
         violations=sum(wire['violations'] for wire in wires),
-        parts='in one run' if parts == 1 else f'in {parts} runs, each row as in its last one',
+        parts=' and '.join(f'{rate:g} Hz ({_runs(rates[rate])})' for rate in sorted(rates)),
         voided=f'here that happened {count} times' if count else 'here none was',
     )
     PAGE.write_text(
         head + fault_table(rows, measured) + CASES + case_table(measured), encoding='utf-8'
     )
-    missing = [row.id for row in rows if row.where == 'process' and row.id not in measured]
     print(f'{PAGE.relative_to(ROOT)}: {len(measured)} rows measured')
-    if missing:
-        print(f'not measured: {", ".join(map(str, missing))}', file=sys.stderr)
+    for rate in sorted(rates):
+        there = {n for n, cases in measured.items() if any(c.rate_hz == rate for c in cases)}
+        missing = [row.id for row in rows if row.where == 'process' and row.id not in there]
+        if missing:
+            print(f'not measured at {rate:g} Hz: {", ".join(map(str, missing))}', file=sys.stderr)
     return 0
+
+
+def _runs(count: int) -> str:
+    return 'one run' if count == 1 else f'{count} runs, each row as in its last one'
 
 
 if __name__ == '__main__':

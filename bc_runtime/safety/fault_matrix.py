@@ -32,6 +32,7 @@ class FaultRow:
 
     Attributes:
         bound_s: From the injection to the first required command [s]; None if it is no time.
+        bound_dt: Control periods on top of `bound_s`.
         flags: Flags that the supervisor may see.
         states: States in which the controller may end; empty if there is none left.
         why: Why it is not injected into processes; empty if it is.
@@ -50,7 +51,12 @@ class FaultRow:
     where: Where
     why: str
     unit: tuple[str, ...]
+    bound_dt: int = 0
     missing: str = ''
+
+    def bound_at(self, rate_hz: float) -> float | None:
+        """Return the largest time allowed at a control rate [s]; None if the bound is no time."""
+        return None if self.bound_s is None else self.bound_s + self.bound_dt / rate_hz
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,7 @@ class FaultMeasurement:
     Attributes:
         case: What was done, in words.
         passed: Whether the requirement was met.
+        rate_hz: Control rate at which that was tried.
         note: What followed, in words.
         measured_s: Measured time of the reaction [s]; None if there is none to measure.
         bound_s: Largest time allowed [s]; None if the bound is no time.
@@ -70,6 +77,7 @@ class FaultMeasurement:
 
     case: str
     passed: bool
+    rate_hz: float
     note: str = ''
     measured_s: float | None = None
     bound_s: float | None = None
@@ -121,6 +129,7 @@ def read_fault_results(path: Path) -> dict[int, list[FaultMeasurement]]:
                 FaultMeasurement(
                     case=row['case'],
                     passed=row['passed'],
+                    rate_hz=float(row['rate_hz']),
                     note=row['measured'],
                     measured_s=row['measured_s'],
                     bound_s=row['bound_s'],
@@ -139,32 +148,34 @@ def read_fault_results(path: Path) -> dict[int, list[FaultMeasurement]]:
 def fault_table(
     rows: Sequence[FaultRow], measured: Mapping[int, Sequence[FaultMeasurement]] | None = None
 ) -> str:
-    """Return the matrix as a Markdown table: required, and the worst that was measured."""
+    """Return the matrix as a Markdown table: required, and the worst measured at each rate."""
     results = measured or {}
-    lines = [
-        '| # | Fault | Required | Bound | Measured | Reaction | Where |',
-        '|---|---|---|---|---|---|---|',
-    ]
+    rates = sorted({one.rate_hz for cases in results.values() for one in cases})
+    heads = ('#', 'Fault', 'Required', 'Bound', *(f'At {rate:g} Hz' for rate in rates))
+    heads += ('Reaction', 'Where')
+    lines = [f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
     for row in rows:
         cases = results.get(row.id, ())
         where = {'process': 'processes', 'unit': 'core', 'not_here': 'not here'}[row.where]
         if row.why:
             where += f': {row.why}'
         required = f'{row.require}. **Not there:** {row.missing}' if row.missing else row.require
-        cells = (row.fault, required, row.bound, _verdict(cases), _reaction(cases), where)
+        verdicts = [_verdict([one for one in cases if one.rate_hz == rate]) for rate in rates]
+        cells = (row.fault, required, row.bound, *verdicts, _reaction(cases), where)
         lines.append(f'| {row.id} | ' + ' | '.join(map(_cell, cells)) + ' |')
     return '\n'.join(lines) + '\n'
 
 
 def case_table(measured: Mapping[int, Sequence[FaultMeasurement]]) -> str:
     """Return every case that was measured as a Markdown table."""
-    lines = ['| # | Injected | What followed | Time | Allowed |', '|---|---|---|---|---|']
+    heads = ('#', 'Rate', 'Injected', 'What followed', 'Time', 'Allowed')
+    lines = [f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
     for number in sorted(measured):
         for one in measured[number]:
             time = '–' if one.measured_s is None else f'{one.measured_s:.3f} s'
             allowed = '–' if one.bound_s is None else f'{one.bound_s:.3f} s'
             note = one.note if one.passed else f'**FAILED** {one.note}'
-            cells = (one.case, note, time, allowed)
+            cells = (f'{one.rate_hz:g} Hz', one.case, note, time, allowed)
             lines.append(f'| {number} | ' + ' | '.join(map(_cell, cells)) + ' |')
     return '\n'.join(lines) + '\n'
 
@@ -197,6 +208,9 @@ def _read_row(f: Fields) -> FaultRow:
     if (where == 'process') == bool(why):
         raise f.fail('why', 'expected exactly for rows that are not injected into processes')
     bound_s = f.number('bound_s', None, above=0.0)
+    bound_dt = f.integer('bound_dt', 0, minimum=0)
+    if bound_dt and bound_s is None:
+        raise f.fail('bound_dt', 'expected only where bound_s is a number')
     row = FaultRow(
         id=f.integer('id', minimum=1),
         fault=f.text('fault', filled=True),
@@ -204,6 +218,7 @@ def _read_row(f: Fields) -> FaultRow:
         require=f.text('require', filled=True),
         bound=f.text('bound', filled=True),
         bound_s=bound_s,
+        bound_dt=bound_dt,
         flags=tuple(Flag(_one_of(f, 'flags', flag, list(Flag))) for flag in f.texts('flags')),
         states=tuple(State(_one_of(f, 'states', one, list(State))) for one in f.texts('states')),
         where=where,  # type: ignore[arg-type]

@@ -237,6 +237,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.when == 'call':
         item.stash[_FAILED] = report.failed
+        report.user_properties += [('void', why) for why in getattr(item.obj, 'void', ())]
     row = re.match(r'test_row_(\d+)_', item.name)
     table = getattr(item, 'funcargs', {}).get('faults')
     if row and report.failed and table is not None:

@@ -71,7 +71,7 @@ class Soak:
         """Move, disturb, judge, recover."""
         d, w = self.deployment, self.deployment.witness
         d.auto()
-        w.ticks(self._random.randint(20, 150))
+        w.watch(self._random.uniform(0.2, 1.5))
         d.auto_again()
         injection = self._next()
         begin_ns = w.now_ns()
@@ -83,7 +83,7 @@ class Soak:
             told = str(failure).splitlines()[0]
         injection.undo(d)
         if injection.codes and not told and self._random.random() < 0.5:
-            w.ticks(self._random.randint(20, 100))  # nothing may move before somebody asks
+            w.watch(self._random.uniform(0.2, 1.0))  # nothing may move before somebody asks
         if told:
             starved = starvation(d, begin_ns)
             if starved:
@@ -122,7 +122,7 @@ class Soak:
             row['count'] += 1
             return
         if not injection.codes:
-            w.ticks(60)
+            w.watch(0.6)
             w.drain()
             if said := [f'{e.state} [{e.code}]' for e in news()]:
                 raise AssertionError(f'expected that it goes on, got {said}')

@@ -44,7 +44,7 @@ def test_row_16_inference_dies_again_and_again(deployed, faults):
     code = w.events[-1].code
     assert code == 'INFERENCE_RESTARTS', w.transitions(events)
     assert not any('ALIGN' in each for each in w.transitions(events)[1:]), 'nothing went on'
-    assert stands_still(SimpleNamespace(witness=w), 100).state == 'FAULT'
+    assert stands_still(SimpleNamespace(witness=w), 1.0).state == 'FAULT'
     refused = w.call('controller/start', _trigger())
     assert not refused.success and 'FAULT' in refused.message
     w.ask('controller/reset')
@@ -54,7 +54,7 @@ def test_row_16_inference_dies_again_and_again(deployed, faults):
     command.node_signal('inference', signal.SIGKILL)
     w.until_state('HELD')
     w.until(lambda: 'more than 3 times within 60 s' in command.stderr, 'the reason')
-    assert stands_still(SimpleNamespace(witness=w), 100).state == 'HELD'
+    assert stands_still(SimpleNamespace(witness=w), 1.0).state == 'HELD'
     assert command.running and 'inference' not in command.nodes()
     report = w.wire.report()
     assert report.violations == []
@@ -111,7 +111,7 @@ def test_row_17_inference_hangs_and_is_killed(deployed, faults, how):
     killed_s = (w.now_ns() - at_ns) / NS
     until_replaced(command, w, pid)
     w.until_state('HELD')
-    state = stands_still(SimpleNamespace(witness=w), 100).state
+    state = stands_still(SimpleNamespace(witness=w), 1.0).state
     assert killed_s + 0.3 > LEAST_PATIENCE_S
     assert killed_s < LEAST_PATIENCE_S + HORIZON_S + KILL_MARGIN_S
     start(w)

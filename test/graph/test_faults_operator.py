@@ -17,7 +17,7 @@ def test_row_22_emergency_stop(moving, faults):
     at_ns = w.now_ns()
     w.estop.publish(Bool(data=True))
     stop = w.until_event('ESTOP', start=events)
-    w.ticks(200)  # chunks were queued, and more could come
+    w.watch(2.0)  # chunks were queued, and more could come
     w.drain()
     last = w.wire.commands[-1]
     silence_s = (last.sent_ns - clock_offset_ns() - at_ns) / NS
@@ -25,13 +25,13 @@ def test_row_22_emergency_stop(moving, faults):
     # The driver follows the tail of the last message; it ends at rest.
     assert (last.velocities[-1] == 0.0).all()
     w.estop.publish(Bool(data=False))
-    assert stands_still(moving, 100).state == 'ESTOP'
+    assert stands_still(moving, 1.0).state == 'ESTOP'
     assert w.wire.commands[-1] is last, 'the release alone must not start to send'
     refused = w.call('controller/start', _trigger())
     assert not refused.success
     w.ask('controller/reset')
     w.until_event('READY', start=events)
-    stands_still(moving, 30)
+    stands_still(moving, 0.3)
     moving.auto()
     faults.add(
         22,
@@ -86,7 +86,7 @@ def test_row_35_parameters_in_motion(moving, faults):
     }
     answers['robot of inference'] = w.try_parameters('inference', {'robot': 'another.yaml'})
     answers['robot of observation'] = w.try_parameters('observation', {'robot': 'another.yaml'})
-    w.ticks(50)
+    w.watch(0.5)
     goes_on(moving, events)
     accepted = [name for name, answer in answers.items() if not answer]
     assert accepted == [], f'changed in motion: {accepted}'

@@ -49,7 +49,7 @@ def test_row_12_one_bad_element_rejects_the_chunk(moving, faults, bad):
 
     republish(moving, values=spoil)
     w.until(lambda: w.status.chunks_rejected > rejected, 'the rejection')
-    w.ticks(50)
+    w.watch(0.5)
     goes_on(moving, events)
     faults.add(
         12,
@@ -69,7 +69,7 @@ def test_row_12_policy_gives_only_nan(moving, faults):
         moving, at_ns, events=events, flags=faults.flags(12), then=('HELD', 'ALIGN')
     )
     w.until_state('HELD')
-    stands_still(moving, 20)
+    stands_still(moving, 0.2)
     faults.add(
         12,
         'the policy gives nothing but NaN',
@@ -106,7 +106,7 @@ def test_row_13_policy_rushes_into_a_limit(moving, faults):
     w = moving.witness
     moving.say(policies.RUSH)
     w.until(lambda: abs(w.wire.commands[-1].positions[0][5]) > 3.0, 'joint_6 at its limit')
-    w.ticks(100)
+    w.watch(1.0)
     report, state = moving.audit(), w.state
     # Back to where the policy belongs.
     w.ask('controller/stop')
@@ -129,7 +129,7 @@ def test_row_14_wrong_dimensions(moving, faults):
     events = w.mark()
     republish(moving, names=lambda names: names[:-1])
     w.until(lambda: w.status.chunks_rejected > 0, 'the rejection')
-    w.ticks(30)
+    w.watch(0.3)
     goes_on(moving, events)
     at_ns = w.now_ns()
     republish(moving, count=3, steps=lambda steps: steps - 1)
@@ -184,10 +184,10 @@ def test_row_16_inference_dies(moving, faults):
         moving, at_ns, events=events, flags=faults.flags(16), then=('HELD', 'ALIGN')
     )
     w.until_state('HELD')
-    stands_still(moving, 30)
+    stands_still(moving, 0.3)
     # A new inference process serves again; the robot waits for the operator.
     moving.restart('inference')
-    assert stands_still(moving, 100).state == 'HELD'
+    assert stands_still(moving, 1.0).state == 'HELD'
     moving.auto()
     faults.add(
         16,
@@ -211,7 +211,7 @@ def test_row_17_inference_hangs(moving, faults):
     )
     w.until_state('HELD')
     moving.resume('inference')
-    state = stands_still(moving, 100).state
+    state = stands_still(moving, 1.0).state
     moving.auto()
     faults.add(
         17,
@@ -241,7 +241,7 @@ def test_row_18_policy_raises(moving, faults):
     assert w.policy.state == w.policy.STATE_BROKEN
     assert not w.call('controller/start', trigger()).success
     moving.say(policies.SCENES[0])
-    state = stands_still(moving, 50).state
+    state = stands_still(moving, 0.5).state
     assert state == 'FAULT', 'a policy that is well again moves nothing by itself'
     assert 'CPUExecutionProvider failed' in moving.log('inference')
     assert moving.log('inference').count('given up: ') >= 1
@@ -269,7 +269,7 @@ def raise_once(live):
         w.until(raised, 'the first failure')
         live.say(policies.SCENES[0])
         w.until(lambda: 'made anew' in w.policy.message, 'the new session')
-        w.ticks(50)
+        w.watch(0.5)
         w.until_state('AUTO', 'HELD', 'FAULT')
         if w.state != 'FAULT':
             return events
@@ -289,7 +289,7 @@ def test_row_18_policy_raises_until_its_session_is_made_anew(moving, faults):
     assert w.policy.policy_id == policy_id
     told, state = w.transitions(events), w.state
     moving.auto_again()
-    w.ticks(50)
+    w.watch(0.5)
     faults.add(
         18,
         'ONNX Runtime raises until a new session takes over',
@@ -311,7 +311,7 @@ def test_row_20_hot_swap_to_another_shape_is_refused(moving, faults, orbit):
     assert 'axis_0' in refused and 'joint_1' in refused, refused
     refused = w.try_parameters('inference', {'model': str(orbit.with_name('nothing.onnx'))})
     assert 'nothing.onnx' in refused
-    w.ticks(100)
+    w.watch(1.0)
     goes_on(moving, events)
     assert w.policy.policy_id == policy_id
     faults.add(

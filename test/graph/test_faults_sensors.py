@@ -40,7 +40,7 @@ def test_row_01_camera_stops(moving, faults):
     # The camera comes back, and nothing moves until an operator says so.
     moving.fault(camera='none', cameras=BOTH)
     w.until(lambda: w.observations[-1].valid, 'a valid observation')
-    state = stands_still(moving, 50).state
+    state = stands_still(moving, 0.5).state
     moving.auto()
     faults.add(
         1,
@@ -115,7 +115,7 @@ def test_row_05_joint_states_stop(moving, faults):
     reaction = stop_after(moving, at_ns, events=events, flags=faults.flags(5))
     moving.fault(joints='none')
     w.until(lambda: w.observations[-1].valid, 'a valid observation')
-    state = stands_still(moving, 50).state
+    state = stands_still(moving, 0.5).state
     moving.auto()
     faults.add(
         5,
@@ -152,11 +152,11 @@ def test_row_07_old_joint_states_are_dropped(moving, faults, copies):
     events = w.mark()
     old = w.joint_states[0][1]
     old.position = [value + 0.4 for value in old.position]
-    worst = max(status.tracking_error for status in w.statuses[-50:])
+    worst = max(status.tracking_error for status in w.statuses[-round(0.5 / DT_S) :])
     seen = len(w.statuses)
     for _ in range(copies):
         w.joint_state_publisher.publish(old)
-    w.ticks(60)
+    w.watch(0.6)
     goes_on(moving, events)
     assert max(status.tracking_error for status in w.statuses[seen:]) < worst + 0.1
     faults.add(
@@ -201,7 +201,7 @@ def test_row_30_driver_hangs_and_goes_on(moving, faults):
     reaction = stop_after(moving, at_ns, events=events, flags=faults.flags(30))
     moving.resume('sim_robot')
     w.until(lambda: w.observations[-1].valid, 'a valid observation')
-    state = stands_still(moving, 50).state
+    state = stands_still(moving, 0.5).state
     moving.auto()
     faults.add(
         30,
@@ -229,7 +229,7 @@ def test_row_30_driver_dies_and_comes_back_elsewhere(moving, faults):
     w.until(lambda: any(o.valid for o in w.observations[observed:]), 'a new valid observation')
     # The controller may hear the new driver later than others do; nothing is held before.
     w.until(lambda: w.wire.commands[-1].sent_ns > w.joint_states[seen][0], 'what is held there')
-    state = stands_still(moving, 50).state
+    state = stands_still(moving, 0.5).state
     at = [dict(zip(m.name, m.position, strict=True)) for _, m in w.joint_states[seen:]]
     off = max(abs(at[0][name] - held[name]) for name in held)
     assert off > 0.05, 'the driver came back where it was, so nothing was tested'
@@ -262,7 +262,7 @@ def test_row_31_blocked_drives(moving, faults):
         moving, behind_ns, events=events, flags=faults.flags(31), then=('FAULT',)
     )
     moving.fault(actuation='none')
-    stands_still(moving, 50)
+    stands_still(moving, 0.5)
     faults.add(
         31,
         'all drives blocked, the policy plans from where they are; time counts from '

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from harness import policies, robots
+from harness.deployment import ATTEMPTS
 from harness.reaction import (
+    DT_S,
     clock_offset_ns,
     disturbed_if,
     stands_still,
@@ -67,7 +69,7 @@ def test_row_10_simulated_time_jumps_back(deploy, faults):
     w.until_state('READY')
     assert w.status.epoch > epoch
     sent = len(w.wire.commands)
-    w.ticks(50)
+    w.watch(0.5)
     assert len(w.wire.commands) == sent, 'something is sent in READY'
     measured_s = (stop.monotonic_ns - at_ns) / NS
     deployment.auto()
@@ -130,12 +132,12 @@ def test_row_11_another_clock(moving, faults, state):
         )
         measured_s = (stamp_ns(warned.header.stamp) - clock_offset_ns() - driver.begin_ns) / NS
         if state == 'READY':
-            w.ticks(150)
+            w.watch(1.5)
             refused = w.call('controller/start', Trigger.Request())
             assert not refused.success
             assert 'clock' in refused.message, refused.message
         else:
-            w.ticks(100)
+            w.watch(1.0)
             for event in w.events[events:]:
                 disturbed_if(event, ['OBSERVATION_STALE'])
         end = w.state
@@ -153,6 +155,22 @@ def test_row_11_another_clock(moving, faults, state):
     )
 
 
+def ask_to_start(w):
+    """Ask for a start, again while the controller has not heard of an observation.
+
+    Returns:
+        When (system clock), after which status, and what it answered.
+    """
+    for _ in range(ATTEMPTS):
+        w.until(lambda: w.observations[-1].valid, 'a valid observation')
+        begin_ns, seen = w.now_ns() + clock_offset_ns(), len(w.statuses)
+        answer = w.call('controller/start', Trigger.Request())
+        if answer.success or 'observation' not in answer.message:
+            break
+        w.watch(0.5)
+    return begin_ns, seen, answer
+
+
 def test_row_21_first_inference_is_slow(deploy, faults, tmp_path):
     think_s = 0.6
     model = policies.orbit(tmp_path / 'slow.onnx', think_s=think_s)
@@ -160,10 +178,10 @@ def test_row_21_first_inference_is_slow(deploy, faults, tmp_path):
     w = deployment.witness
     deployment.say(policies.THINK_LONG)
     w.until(lambda: w.observations[-1].instruction == policies.THINK_LONG, 'the instruction')
-    sent, seen = len(w.wire.commands), len(w.statuses)
-    begin_ns = w.now_ns() + clock_offset_ns()
-    w.ask('controller/start')
-    w.ticks(10)
+    sent = len(w.wire.commands)
+    begin_ns, seen, answer = ask_to_start(w)
+    assert answer.success, answer.message
+    w.watch(0.1)
     deployment.say(policies.SCENES[0])
     w.until(lambda: w.state == 'AUTO' and deployment.speed() > 0.3, 'motion')
     first = next(c for c in w.wire.commands[sent:] if c.moving)
@@ -172,7 +190,8 @@ def test_row_21_first_inference_is_slow(deploy, faults, tmp_path):
     slow_s = next(c.inference for c in w.chunks if c.epoch == w.status.epoch)
     assert slow_s > 0.3, 'the first inference was fast, so nothing was tested'
     assert waited_s > slow_s, f'it moved after {waited_s:.2f} s, before there was a plan'
-    assert all(s.control_source != s.SOURCE_POLICY for s in w.statuses[seen : seen + 20])
+    early = w.statuses[seen : seen + round(0.2 / DT_S)]
+    assert all(s.control_source != s.SOURCE_POLICY for s in early)
     assert not latencies or latencies[0] < slow_s, 'the warm-up was counted as latency'
     faults.add(
         21,
@@ -202,7 +221,7 @@ def test_row_32_the_robot_stops_itself(moving, faults, how):
         refused = w.call('controller/resume', Trigger.Request())
         assert not refused.success
         publisher.publish(go)
-        state = stands_still(moving, 50).state
+        state = stands_still(moving, 0.5).state
         begin = w.mark()
         moving.auto()
     finally:
@@ -234,12 +253,12 @@ def test_row_37_the_robot_starts_outside_its_limits(deploy, faults, tmp_path, re
     w = deployment.witness
     at = dict(zip(w.joint_states[-1][1].name, w.joint_states[-1][1].position, strict=True))
     assert at['joint_3'] > 1.45, 'the robot is inside its limits, so nothing is tested'
-    answer = w.call('controller/start', Trigger.Request())
+    _, _, answer = ask_to_start(w)
     if not recover:
         assert not answer.success
         assert 'joint_3' in answer.message and 'outside' in answer.message, answer.message
         sent = len(w.wire.commands)
-        w.ticks(100)
+        w.watch(1.0)
         assert len(w.wire.commands) == sent == 0
         faults.add(
             37,
@@ -257,7 +276,7 @@ def test_row_37_the_robot_starts_outside_its_limits(deploy, faults, tmp_path, re
     path = np.array([c.positions[0][index] for c in w.wire.commands])
     steps = np.diff(path)
     assert steps.max() <= 1e-9, 'the excess has grown'
-    fastest = float(np.abs(steps).max() / 0.01)
+    fastest = float(np.abs(steps).max() / DT_S)
     assert fastest <= 0.25 * joint['velocity'] + 1e-6, 'not slowly'
     w.ask('controller/stop')
     w.until_state('READY')

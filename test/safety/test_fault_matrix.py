@@ -74,7 +74,7 @@ def test_what_is_missing_is_said_beside_the_requirement(rows: tuple[FaultRow, ..
 
 
 def measurement(**changes: Any) -> FaultMeasurement:
-    fields = {'case': 'as usual', 'passed': True, 'note': 'it stopped'}
+    fields = {'case': 'as usual', 'passed': True, 'note': 'it stopped', 'rate_hz': 100.0}
     return FaultMeasurement(**{**fields, **changes})
 
 
@@ -83,31 +83,44 @@ def test_the_table_shows_required_and_the_worst_measured(rows: tuple[FaultRow, .
         1: [
             measurement(measured_s=0.1, bound_s=0.26, code='CAMERA_STALE', state='HELD'),
             measurement(measured_s=0.2571, bound_s=0.26, code='CAMERA_STALE', state='HELD'),
+            measurement(rate_hz=200.0, measured_s=0.25, bound_s=0.255, state='HELD'),
         ],
         2: [measurement(), measurement(passed=False, note='kept | moving', state='AUTO')],
     }
     lines = fault_table(rows, measured).splitlines()
     assert len(lines) == 2 + 45
-    assert '| ok 0.257 s of 0.260 s | CAMERA_STALE → HELD | processes |' in lines[2]
-    assert '| **FAILED** | AUTO |' in lines[3]
-    assert all(line.count('|') == 8 for line in lines)
+    assert '| Bound | At 100 Hz | At 200 Hz | Reaction |' in lines[0]
+    assert '| ok 0.257 s of 0.260 s | ok 0.250 s of 0.255 s | CAMERA_STALE → HELD' in lines[2]
+    assert '| **FAILED** | – | AUTO |' in lines[3]
+    assert all(line.count('|') == 9 for line in lines)
     cases = case_table(measured).splitlines()
-    assert len(cases) == 2 + 4
-    assert cases[-1] == r'| 2 | as usual | **FAILED** kept \| moving | – | – |'
+    assert len(cases) == 2 + 5
+    assert cases[-1] == r'| 2 | 100 Hz | as usual | **FAILED** kept \| moving | – | – |'
+
+
+def test_a_bound_in_control_periods_follows_the_rate(rows: tuple[FaultRow, ...]) -> None:
+    """Regressions pinned: at 200 Hz a reaction within "1 tick" was allowed two of them."""
+    by_number = {row.id: row for row in rows}
+    for number in (10, 15, 22, 23, 29, 32):
+        assert by_number[number].bound_at(100.0) == pytest.approx(0.02)
+    assert by_number[22].bound_at(200.0) == pytest.approx(0.015)
+    assert by_number[5].bound_at(200.0) == pytest.approx(0.105)
+    assert by_number[7].bound_at(200.0) is None
 
 
 def test_results_are_read_and_damage_is_named(tmp_path: Path) -> None:
     row = {
-        'id': 5, 'case': 'stopped', 'passed': True, 'measured': 'held', 'measured_s': 0.1,
-        'bound_s': 0.11, 'code': 'JOINT_STATES_STALE', 'state': 'HELD', 'wire': {'violations': 0},
+        'id': 5, 'rate_hz': 200.0, 'case': 'stopped', 'passed': True, 'measured': 'held',
+        'measured_s': 0.1, 'bound_s': 0.11, 'code': 'JOINT_STATES_STALE', 'state': 'HELD',
+        'wire': {'violations': 0},
     }  # fmt: skip
     file = tmp_path / 'faults.json'
     file.write_text(json.dumps({'rows': [row]}))
     assert read_fault_results(file) == {
         5: [
             FaultMeasurement(
-                case='stopped', passed=True, note='held', measured_s=0.1, bound_s=0.11,
-                code='JOINT_STATES_STALE', state='HELD', violations=0,
+                case='stopped', passed=True, rate_hz=200.0, note='held', measured_s=0.1,
+                bound_s=0.11, code='JOINT_STATES_STALE', state='HELD', violations=0,
             )
         ]
     }  # fmt: skip
@@ -119,6 +132,7 @@ def test_results_are_read_and_damage_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('old', 'new', 'says'),
     [
+        ('    bound_s: 0.01\n', '    bound_s: null\n', 'only where bound_s'),
         ('flags: [ESTOP]', 'flags: [E_STOP]', "got 'E_STOP'"),
         ('where: not_here', 'where: nowhere', 'expected one of'),
         ('schema_version: 1', 'schema_version: 2', 'version 1'),

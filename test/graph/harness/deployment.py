@@ -140,7 +140,7 @@ class DeploymentUnderTest:
             answer = w.call('controller/start', trigger())
             if not answer.success:
                 refusal = answer.message
-                w.ticks(100)  # some things are looked at twice a second, clocks once
+                w.watch(1.0)  # some things are looked at twice a second, clocks once
             elif self._moves(epoch, events):
                 return self
         raise AssertionError(f'the robot does not start to move: {refusal}; {w.tell()}')

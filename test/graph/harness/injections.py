@@ -144,9 +144,9 @@ class _OnTopic:
     def undo(self, d: DeploymentUnderTest) -> None:
         if self._good is not None:
             self._publisher.publish(self._good)
-            d.witness.ticks(10)
+            d.witness.watch(0.1)
         d.witness.node.destroy_publisher(self._publisher)
-        d.witness.ticks(60)  # the controller looks for commanders twice a second
+        d.witness.watch(0.6)  # the controller looks for commanders twice a second
 
 
 def _refused_parameter(d: DeploymentUnderTest) -> int:

@@ -79,11 +79,14 @@ def undisturbed(test: Callable[..., None]) -> Callable[..., None]:
     An attempt that failed is void, neither passed nor failed, when the robot stopped for want of
     data that nobody withheld, or when the controller missed ticks, or the driver's joint states
     had gaps, that the test did not cause. What fails on a machine that gave the nodes their time
-    has failed.
+    has failed. What was void is named at the end of the run (`attempt.void`, for conftest.py).
     """
+
+    void: list[str] = []
 
     @functools.wraps(test)
     def attempt(*self: Any, moving: DeploymentUnderTest, **others: Any) -> None:
+        void.clear()
         for number in range(ATTEMPTS):
             begin_ns = time.monotonic_ns()
             recorded = len(others['faults'].rows) if 'faults' in others else 0
@@ -95,6 +98,7 @@ def undisturbed(test: Callable[..., None]) -> Callable[..., None]:
                 if not why or number == ATTEMPTS - 1:
                     raise
                 print(f'void, once more: {why}; it failed with: {failure}')
+                void.append(f'{why}; it failed with: {failure}')
                 if 'faults' in others:
                     del others['faults'].rows[recorded:]
                     others['faults'].void(test.__name__, why)
@@ -102,6 +106,7 @@ def undisturbed(test: Callable[..., None]) -> Callable[..., None]:
                 moving.auto()
         return None
 
+    attempt.void = void  # type: ignore[attr-defined]
     return attempt
 
 
@@ -193,11 +198,11 @@ def robot_rest_ns(witness: Witness) -> int:
     return since_ns if now_ns - since_ns > _STILL_S * NS else 0
 
 
-def stands_still(deployment: DeploymentUnderTest, ticks: int) -> Any:
-    """Watch for some ticks; the command must not move meanwhile."""
+def stands_still(deployment: DeploymentUnderTest, seconds: float) -> Any:
+    """Watch for a time; the command must not move meanwhile."""
     w = deployment.witness
     before = len(w.wire.commands)
-    w.ticks(ticks)
+    w.watch(seconds)
     w.drain()
     moving = [c for c in w.wire.commands[before:] if c.moving]
     assert not moving, f'{len(moving)} commands move although nobody asked for it'

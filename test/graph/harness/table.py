@@ -10,25 +10,26 @@ from pathlib import Path
 import platform
 from typing import Any
 
-import yaml
-
+from bc_runtime.safety import read_fault_matrix
+from harness.robots import RATE_HZ
 from harness.wire import WireReport
 
 MATRIX = Path(__file__).resolve().parents[3] / 'config' / 'fault_matrix.yaml'
+#: Of the file; one of another version is begun anew.
+SCHEMA_VERSION = 2
 
 
 class FaultTable:
     """Judges and collects measured reactions; `write` merges them into the file."""
 
     def __init__(self) -> None:
-        rows = yaml.safe_load(MATRIX.read_text(encoding='utf-8'))['rows']
-        self._matrix = {row['id']: row for row in rows}
+        self._matrix = {row.id: row for row in read_fault_matrix(MATRIX)}
         self.rows: list[dict[str, Any]] = []
         self.voided: list[dict[str, str]] = []
 
     def flags(self, number: int) -> list[str]:
         """Return what the fault of a row may be called."""
-        return list(self._matrix[number]['flags'])
+        return [flag.value for flag in self._matrix[number].flags]
 
     def void(self, test: str, why: str) -> None:
         """Note that an attempt was not judged because the machine starved the nodes."""
@@ -43,16 +44,17 @@ class FaultTable:
         required = self._matrix[number]
         return {
             'id': number,
-            'fault': required['fault'],
+            'rate_hz': RATE_HZ,
+            'fault': required.fault,
             'case': case,
-            'required': required['require'],
-            'bound': required['bound'],
-            'bound_s': required['bound_s'],
+            'required': required.require,
+            'bound': required.bound,
+            'bound_s': required.bound_at(RATE_HZ),
             'measured': measured,
             'measured_s': None,
             'code': '',
             'state': '',
-            'where': required['where'],
+            'where': required.where,
             'passed': passed,
         }
 
@@ -81,12 +83,14 @@ class FaultTable:
             report: Of the wire auditor.
         """
         required = self._matrix[number]
-        bound_s = min((b for b in (required['bound_s'], bound_s) if b is not None), default=None)
+        bounds_s = (required.bound_at(RATE_HZ), bound_s)
+        bound_s = min((b for b in bounds_s if b is not None), default=None)
         problems = []
-        if code and code not in required['flags']:
-            problems.append(f'code {code}, expected one of {required["flags"]}')
-        if state and state not in required['states']:
-            problems.append(f'state {state}, expected one of {required["states"]}')
+        flags, states = self.flags(number), [one.value for one in required.states]
+        if code and code not in flags:
+            problems.append(f'code {code}, expected one of {flags}')
+        if state and state not in states:
+            problems.append(f'state {state}, expected one of {states}')
         if bound_s is not None and measured_s is not None and measured_s > bound_s:
             problems.append(f'it took {measured_s:.3f} s, allowed are {bound_s:.3f} s')
         row = self._row(number, case, measured, passed=not problems) | {
@@ -112,23 +116,32 @@ class FaultTable:
     def write(self, file: Path) -> None:
         """Merge the rows into the file; the newest measurements of a row replace the older ones.
 
-        Rows that cannot be injected into processes are in the file, too, with the reason.
+        Rows that cannot be injected into processes are in the file, too, with the reason. The
+        runs of each control rate are counted by themselves.
         """
         old: list[dict[str, Any]] = []
-        voided, parts = self.voided, 1
+        voided, parts = self.voided, {}
         if file.is_file():
             before = json.loads(file.read_text(encoding='utf-8'))
-            old, voided = before['rows'], before['voided'] + self.voided
-            parts = before.get('parts', 1) + 1
-        new = {row['id'] for row in self.rows}
-        rows = [row for row in old if row['id'] not in new and row['where'] == 'process']
+            if before.get('schema_version') == SCHEMA_VERSION:
+                old, voided = before['rows'], before['voided'] + self.voided
+                parts = before['parts']
+        rate = f'{RATE_HZ:g}'
+        parts[rate] = parts.get(rate, 0) + 1
+        new = {(row['id'], row['rate_hz']) for row in self.rows}
+        rows = [
+            row
+            for row in old
+            if (row['id'], row['rate_hz']) not in new and row['where'] == 'process'
+        ]
         rows += self.rows
         for number, required in self._matrix.items():
-            if required['where'] != 'process':
-                rows.append(self._row(number, 'not injected', required['why'], passed=True))
-        rows.sort(key=lambda row: (row['id'], row['case']))
+            if required.where != 'process':
+                rows.append(self._row(number, 'not injected', required.why, passed=True))
+        rows.sort(key=lambda row: (row['id'], row['case'], row['rate_hz']))
         file.parent.mkdir(parents=True, exist_ok=True)
         document = {
+            'schema_version': SCHEMA_VERSION,
             'machine': f'{os.cpu_count()} CPUs, Linux {platform.release()}',
             'parts': parts,
             'voided': voided,

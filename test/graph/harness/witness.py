@@ -34,8 +34,8 @@ PATIENCE_S = 40.0
 ANSWER_S = 5.0
 #: After so many looks without a message nothing is waiting.
 IDLE_SPINS = 8
-#: After so many ticks in one state an event that has not come was lost.
-_SETTLED_TICKS = 50
+#: After so long in one state an event that has not come was lost [s].
+_SETTLED_S = 0.5
 
 #: Deep enough that nothing is lost while the test waits for a process.
 _DEEP = QoSProfile(
@@ -68,6 +68,7 @@ class Witness:
         self, robot: RobotConfig, *, domain: int, alive: Callable[[], None] = lambda: None
     ) -> None:
         self._alive = alive
+        self._rate_hz = robot.command.rate_hz
         self._context = Context()
         rclpy.init(
             context=self._context,
@@ -173,8 +174,9 @@ class Witness:
         """
         if not self.events or self.events[-1].state == self.state:
             return True
-        newest = self.statuses[-_SETTLED_TICKS:]
-        return len(newest) == _SETTLED_TICKS and all(s.state == self.state for s in newest)
+        ticks = round(_SETTLED_S * self._rate_hz)
+        newest = self.statuses[-ticks:]
+        return len(newest) == ticks and all(s.state == self.state for s in newest)
 
     def mark(self) -> int:
         """Return the number of events that led to the present state: what comes is later."""
@@ -197,6 +199,10 @@ class Witness:
         """Watch for a number of control ticks."""
         seen = len(self.statuses)
         self.until(lambda: len(self.statuses) >= seen + count, f'{count} control ticks')
+
+    def watch(self, seconds: float) -> None:
+        """Watch for as many control ticks as come in a time, whatever the control rate."""
+        self.ticks(max(1, round(seconds * self._rate_hz)))
 
     def drain(self) -> None:
         """Take everything that has come already."""
