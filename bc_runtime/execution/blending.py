@@ -22,32 +22,46 @@ from bc_runtime.spec.errors import ExecutionError
 
 Array = NDArray[np.float64]
 
+# Weights that differ by less are equal but for rounding.
+_TIE = 1e-9
+
 
 class GripperRule(StrEnum):
-    """NEWEST: the newest chunk decides. AVERAGE: blended like a position, as ACT does."""
+    """How several chunks agree on a gripper.
 
-    NEWEST = 'newest'
+    MEDIAN: the weighted median, what most of the weight says. AVERAGE: blended like a position, as
+    ACT does. NEWEST: the newest chunk decides, whatever the joints do.
+
+    Median and average keep the gripper in step with joints that are blended. A newest chunk that
+    says "still closed" while the blended joints already rise, as older chunks foresaw, never lets
+    go.
+    """
+
+    MEDIAN = 'median'
     AVERAGE = 'average'
+    NEWEST = 'newest'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlendOptions:
     """How grippers and binary actions are decided.
 
-    Hysteresis works along the chunks that cover a time, oldest to newest, not along time: the
-    decision stays a pure function of the known chunks. A newer chunk changes the decision of the
-    older ones only if it differs enough, which is what stops chatter between chunks that nearly
-    agree.
+    Hysteresis of the rule `newest` works along the chunks that cover a time, oldest to newest, not
+    along time: the decision stays a pure function of the known chunks. A newer chunk changes the
+    decision of the older ones only if it differs enough, which is what stops chatter between
+    chunks that nearly agree.
+
+    Binary actions are decided by the weight of the chunks that say on against those that say off.
 
     Attributes:
         gripper: Rule for dimensions of kind gripper.
-        gripper_threshold: A newer chunk must differ by more than this from the decision of the
-            older ones [unit of the dimension]. 0: the newest always wins.
+        gripper_threshold: Under the rule `newest`, a newer chunk must differ by more than this
+            from the decision of the older ones [unit of the dimension]. 0: the newest always wins.
         binary_on: Value from which on a chunk says on.
-        binary_off: Value down to which a chunk says off; between the two the older chunks decide.
+        binary_off: Value down to which a chunk says off; between the two it has no vote.
     """
 
-    gripper: GripperRule = GripperRule.NEWEST
+    gripper: GripperRule = GripperRule.MEDIAN
     gripper_threshold: float = 0.0
     binary_on: float = 0.6
     binary_off: float = 0.4
@@ -82,13 +96,16 @@ def blend(
     said = np.flatnonzero(weights > 0.0)
     for c in layout.continuous:
         value[c] = _shortest_arc(pieces.of_column(c)[0], weights)
-    if options.gripper is GripperRule.NEWEST:
+    if options.gripper is not GripperRule.AVERAGE:
         for g in layout.gripper:
             values, rates = pieces.of_column(g)
-            row = said[_decided(values[said], options.gripper_threshold)]
+            if options.gripper is GripperRule.MEDIAN:
+                row = said[_median(values[said], weights[said])]
+            else:
+                row = said[_decided(values[said], options.gripper_threshold)]
             value[g], rate[g] = values[row], rates[row]
     for b in layout.binary:
-        value[b], rate[b] = _on_or_off(pieces.terms[0][said, b], options), 0.0
+        value[b], rate[b] = _on_or_off(pieces.terms[0][said, b], weights[said], options), 0.0
     for group in layout.rotations:
         part = slice(group.inner, group.inner + 4)
         q, q_rate = pieces.rotations(group.inner)
@@ -124,9 +141,31 @@ def _decided(values: Array, threshold: float) -> int:
     return row
 
 
-def _on_or_off(values: Array, options: BlendOptions) -> float:
-    """Return 1 or 0: the newest value outside the undecided band, else the oldest, rounded."""
-    decided = np.flatnonzero((values >= options.binary_on) | (values <= options.binary_off))
-    if decided.size:
-        return 1.0 if values[decided[-1]] >= options.binary_on else 0.0
-    return 1.0 if values[0] >= 0.5 * (options.binary_on + options.binary_off) else 0.0
+def _median(values: Array, weights: Array) -> int:
+    """Return the row of the weighted median of (n,) values.
+
+    Where two values are in the middle, it is the one on the side of the newest row, the last.
+    """
+    order = np.argsort(values, kind='stable')
+    below = np.cumsum(weights[order])
+    half = 0.5 * below[-1]
+    middle = int(np.searchsorted(below, half - _TIE))
+    if abs(below[middle] - half) <= _TIE and middle + 1 < len(order):
+        newest_is_above = len(order) - 1 in order[middle + 1 :]
+        return int(order[middle + newest_is_above])
+    return int(order[middle])
+
+
+def _on_or_off(values: Array, weights: Array, options: BlendOptions) -> float:
+    """Return 1 or 0: what most of the decided weight says; undecided, the oldest, rounded.
+
+    Where both sides weigh the same, the newest decided chunk says.
+    """
+    on, off = values >= options.binary_on, values <= options.binary_off
+    decided = np.flatnonzero(on | off)
+    if not decided.size:
+        return 1.0 if values[0] >= 0.5 * (options.binary_on + options.binary_off) else 0.0
+    lead = float(weights[on].sum() - weights[off].sum())
+    if abs(lead) <= _TIE:
+        return 1.0 if on[decided[-1]] else 0.0
+    return 1.0 if lead > 0.0 else 0.0

@@ -94,8 +94,9 @@ PARAMETERS = (
     ),
     Parameter(
         name='gripper_rule',
-        default='newest',
-        description='Grippers: newest (the newest chunk decides) or average (as positions)',
+        default='median',
+        description='Grippers: median (what most of the weight says), average (as positions) or '
+        'newest (the newest chunk decides)',
         read_only=True,
     ),
     Parameter(

@@ -57,12 +57,51 @@ def test_continuous_joints_turn_the_short_way_inside_a_chunk():
 # ---- grippers and switches ---------------------------------------------------------------------
 
 
-def test_the_newest_chunk_decides_the_gripper():
+def test_the_newest_chunk_decides_the_gripper_of_two():
     kinds = ('joint_position', 'gripper')
     setpoint = mean_of([[1.0, 0.0], [3.0, 0.08]], kinds)
     assert setpoint.values == pytest.approx([2.0, 0.08])
+    newest = mean_of([[1.0, 0.0], [3.0, 0.08]], kinds, blending=BlendOptions(gripper='newest'))
+    assert newest.values == pytest.approx([2.0, 0.08])
     averaged = mean_of([[1.0, 0.0], [3.0, 0.08]], kinds, blending=BlendOptions(gripper='average'))
     assert averaged.values == pytest.approx([2.0, 0.04])
+
+
+@pytest.mark.parametrize(
+    ('said', 'decision'),
+    [
+        ([0.08, 0.08, 0.0], 0.08),  # one newest chunk alone does not close it
+        ([0.08, 0.0, 0.0], 0.0),
+        ([0.0, 0.08, 0.0, 0.08], 0.08),  # a tie: the side of the newest
+        ([0.08, 0.0, 0.08, 0.0], 0.0),
+        ([0.01, 0.05, 0.03], 0.03),
+        ([0.04], 0.04),
+    ],
+)
+def test_a_gripper_is_where_most_of_the_weight_says(said, decision):
+    """Regressions pinned: under temporal ensembling the newest chunk alone decided the gripper.
+
+    The joints were blended with what older chunks had foreseen, the gripper was not: the arm hung
+    above the tray with the cube in its hand, as low as the mean of "lower" and "risen again", and
+    never as low as the newest chunk wanted it before it would open the hand. 34 of 40 scenes
+    succeeded so, 60 of 60 with the median.
+    """
+    setpoint = mean_of([[v] for v in said], ('gripper',))
+    assert setpoint.values[0] == pytest.approx(decision)
+
+
+@pytest.mark.parametrize('kind', ['gripper', 'binary'])
+def test_weights_count_for_grippers_and_switches(kind):
+    old_first = make_strategy('temporal_ensemble', {'coeff': 2.0})
+    assert mean_of([[1.0], [0.0], [0.0]], (kind,), strategy=old_first).values[0] == 1.0
+    new_first = make_strategy('temporal_ensemble', {'coeff': -2.0})
+    assert mean_of([[1.0], [1.0], [0.0]], (kind,), strategy=new_first).values[0] == 0.0
+
+
+@pytest.mark.parametrize('rule', ['median', 'newest', 'average'])
+def test_a_gripper_that_all_chunks_agree_on_is_what_they_say(rule):
+    options = BlendOptions(gripper=rule)
+    assert mean_of([[0.03]] * 5, ('gripper',), blending=options).values[0] == pytest.approx(0.03)
 
 
 def test_a_gripper_moves_between_actions_like_a_position():
@@ -83,7 +122,7 @@ def test_a_gripper_moves_between_actions_like_a_position():
     ],
 )
 def test_gripper_hysteresis_is_along_the_chunks(said, decision):
-    options = BlendOptions(gripper_threshold=0.005)
+    options = BlendOptions(gripper='newest', gripper_threshold=0.005)
     setpoint = mean_of([[v] for v in said], ('gripper',), blending=options)
     assert setpoint.values[0] == pytest.approx(decision)
 
