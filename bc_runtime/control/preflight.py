@@ -106,7 +106,8 @@ class PreflightFacts:
         streams: Joint states and cameras that were watched.
         qos: Topic -> why the middleware will not connect it; empty where it does.
         commanders: Other nodes that publish on the command topic.
-        listeners: Nodes that listen to the command.
+        listeners: How many listen to the command and may be the driver.
+        onlookers: Nodes that listen and only record or show.
         policy: None: none is loaded.
         rehearsal: None where there was none.
     """
@@ -118,6 +119,7 @@ class PreflightFacts:
     qos: Mapping[str, str] = field(default_factory=dict)
     commanders: Sequence[str] = ()
     listeners: int = 0
+    onlookers: Sequence[str] = ()
     policy: PolicyFacts | None = None
     rehearsal: Rehearsal | None = None
 
@@ -267,7 +269,11 @@ def _topics(
         'command',
         facts.listeners > 0,
         f'{facts.listeners} listening on {robot.command.topic}',
-        f'nobody listens on {robot.command.topic}; start the driver, or correct command.topic',
+        f'nobody but {", ".join(facts.onlookers)} listens on {robot.command.topic}; start the '
+        'driver, or correct command.topic'
+        if facts.onlookers
+        else f'nobody listens on {robot.command.topic}; start the driver, or correct '
+        'command.topic',
     )
 
 

@@ -33,9 +33,23 @@ _ACKED_S = 0.1
 
 
 class CommandOutput:
-    """Publishes commands in the form of the robot's YAML."""
+    """Publishes commands in the form of the robot's YAML.
 
-    def __init__(self, node: Node, robot: RobotConfig, limits: tuple[JointLimits, ...]) -> None:
+    Args:
+        node: The controller.
+        robot: The robot.
+        limits: Of what is commanded.
+        dry_run: Nothing is ever sent; there is no publisher that another controller would meet.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        robot: RobotConfig,
+        limits: tuple[JointLimits, ...],
+        *,
+        dry_run: bool = False,
+    ) -> None:
         self._robot = robot
         self._limits = limits
         self._names = list(robot.command.joints)
@@ -51,8 +65,10 @@ class CommandOutput:
             'twist_stamped': (TwistStamped, self._twist_stamped),
         }
         message, self._make = kinds[robot.command.type]
-        self._publisher = node.create_publisher(message, robot.command.topic, qos.COMMAND)
-        self.topic = self._publisher.topic_name
+        self.topic = node.resolve_topic_name(robot.command.topic)
+        self._publisher = (
+            None if dry_run else node.create_publisher(message, self.topic, qos.COMMAND)
+        )
 
     def make(self, command: LimiterStep) -> Any:
         """Return a command as a message."""
@@ -60,10 +76,13 @@ class CommandOutput:
 
     def send(self, message: Any) -> None:
         """Publish a message."""
-        self._publisher.publish(message)
+        if self._publisher is not None:
+            self._publisher.publish(message)
 
     def flush(self) -> None:
         """Wait a moment until the driver has the last command: the one at rest."""
+        if self._publisher is None:
+            return
         # Not every middleware can tell; that must not keep the node from cleaning up.
         with contextlib.suppress(RuntimeError):
             self._publisher.wait_for_all_acked(Duration(seconds=_ACKED_S))

@@ -38,12 +38,15 @@ from bc_runtime.observation import bind
 from bc_runtime.observation.picture import describe_picture
 from bc_runtime.observation.serialized import read_compressed_image, read_image
 from bc_runtime.ros import convert, qos
+from bc_runtime.ros.commander_watch import other_publishers
 from bc_runtime.ros.message_types import message_class
 from bc_runtime.safety import State
 from bc_runtime.spec import BcError, RobotConfig
 
 #: How long streams are watched and the policy rehearses [s].
 WATCH_S = 1.5
+#: How nodes are called that listen and are no driver: `ros2 bag record`, `ros2 topic`, viewers.
+ONLOOKERS = ('rosbag2_', '_ros2cli', 'foxglove_bridge', 'plotjuggler', 'rqt_', 'rviz')
 
 
 class _Watched:
@@ -151,6 +154,7 @@ class PreflightServer:
             measured = self._loop.measured
             no = refusals(self._loop)
             state = self._loop.state
+        listeners, onlookers = self._listeners()
         return PreflightFacts(
             state=state,
             refusals=no,
@@ -160,7 +164,8 @@ class PreflightServer:
             streams=streams,
             qos=self._connections(policy),
             commanders=self._others(),
-            listeners=self._node.count_subscribers(self._resolved(self._robot.command.topic)),
+            listeners=listeners,
+            onlookers=onlookers,
             policy=policy,
             rehearsal=heard if state is State.READY and policy is not None else None,
         )
@@ -288,9 +293,23 @@ class PreflightServer:
     def _others(self) -> list[str]:
         if self._dry_run:
             return []
-        me = (self._node.get_name(), self._node.get_namespace())
-        found = self._node.get_publishers_info_by_topic(self._resolved(self._robot.command.topic))
-        return [e.node_name for e in found if (e.node_name, e.node_namespace) != me]
+        return other_publishers(self._node, self._robot.command.topic, own=1)
+
+    def _listeners(self) -> tuple[int, list[str]]:
+        """Return how many may be the driver, and the names of those that only record or show."""
+        topic = self._resolved(self._robot.command.topic)
+        found = self._node.get_subscriptions_info_by_topic(topic)
+        recorders = {
+            (each.node_name, each.node_namespace)
+            for each in self._node.get_publishers_info_by_topic(self._resolved('episode'))
+        }
+        idle = [
+            each.node_name
+            for each in found
+            if (each.node_name, each.node_namespace) in recorders
+            or each.node_name.startswith(ONLOOKERS)
+        ]
+        return len(found) - len(idle), sorted(idle)
 
     def _connections(self, policy: PolicyFacts | None) -> dict[str, str]:
         """Return topic -> why our subscription or publication would not be connected."""

@@ -99,6 +99,7 @@ def test_a_good_robot_is_ready():
         ({'qos': {'estop': 'panel: best effort'}}, 'QoS', 'estop: panel'),
         ({'commanders': ('other',)}, 'commander', 'other also publishes'),
         ({'listeners': 0}, 'command', 'nobody listens'),
+        ({'listeners': 0, 'onlookers': ['recorder']}, 'command', 'nobody but recorder listens'),
         ({'policy': None}, 'policy', 'none is loaded'),
         ({'policy': replace(POLICY, refused='other joints')}, 'policy', 'other joints'),
         ({'rehearsal': Rehearsal(rejection='E7_SPLICE')}, 'inference', 'E7_SPLICE'),

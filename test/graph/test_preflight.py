@@ -69,3 +69,37 @@ def test_a_healthy_robot_is_ready_and_does_not_move(deploy, tmp_path):
     w.until(lambda: w.observations[-1].valid, 'pictures again')
     deployment.auto()
     assert 'state: AUTO' in text_of(ask(w).failed, 'state')
+
+
+def test_a_second_controller_of_the_same_name_is_noticed_by_both(deploy, gentle, tmp_path):
+    """Regressions pinned: the preflight left out everybody who had its own name."""
+    deployment = deploy()
+    w = deployment.witness
+    folder = tmp_path / 'second'
+    second = BcCommand(
+        ['--ros-args', '-r', '__node:=controller', '-p', f'robot:={gentle}'],
+        folder=folder, domain=deployment.domain,
+        program=('-m', 'bc_runtime.ros.controller_node'),
+    )  # fmt: skip
+    try:
+        topic = '/joint_trajectory'
+        w.until(lambda: w.node.count_publishers(topic) == 2, 'the second controller')
+        w.until(lambda: 'another controller' in ' '.join(ask(w).failed), 'it in the answer')
+        failed = ask(w).failed  # of either
+        assert 'another controller also publishes on' in text_of(failed, 'commander')
+        assert 'DUPLICATE_COMMANDER' in ' '.join(failed)
+    finally:
+        second.close()
+
+
+def test_a_recorder_is_no_driver(deploy):
+    """Regressions pinned: `1 listening` was the recorder, and no driver was there."""
+    deployment = deploy(record=True)
+    w = deployment.witness
+    assert any(item.startswith('command: ') for item in ask(w).passed)
+    ears = [each.node_name for each in w.node.get_subscriptions_info_by_topic('/joint_trajectory')]
+    assert 'recorder' in ears
+    deployment.kill('sim_robot')
+    (ours,) = (each for each in w.node.subscriptions if each.topic_name == '/joint_trajectory')
+    w.node.destroy_subscription(ours)
+    w.until(lambda: 'nobody but recorder' in ' '.join(ask(w).failed), 'the row', timeout_s=60.0)

@@ -28,15 +28,23 @@ class BcCommand:
 
     Args:
         folder: For the output; also the working directory.
+        program: What Python runs.
     """
 
-    def __init__(self, arguments: Sequence[str], *, folder: Path, domain: int) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        domain: int,
+        program: Sequence[str] = ('-m', 'bc_runtime.cli.main'),
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.domain = domain
         self._out, self._err = folder / 'stdout.txt', folder / 'stderr.txt'
         with self._out.open('wb') as out, self._err.open('wb') as err:
             self._popen = subprocess.Popen(
-                [sys.executable, '-m', 'bc_runtime.cli.main', *arguments],
+                [sys.executable, *program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
