@@ -52,11 +52,10 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
-        # On PATH in a sourced workspace, where console scripts are only found by `ros2 run`.
-        ('bin', ['scripts/bin/bc']),
         *installed_files('config', 'launch', 'models'),
     ],
     entry_points={
+        # Found by `ros2 run bc_runtime ...` only (setup.cfg): `bc` is also a calculator.
         'console_scripts': [
             'bc = bc_runtime.cli.main:main',
             'observation = bc_runtime.ros.observation_node:main',

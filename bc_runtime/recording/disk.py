@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import enum
 import os
 from pathlib import Path
+import tempfile
 from typing import Protocol
 
+from bc_runtime.recording.errors import DirectoryUnusable
 from bc_runtime.spec.errors import RecordingError
 
 GIGABYTE = 1_000_000_000
@@ -26,6 +28,28 @@ class FileSystemStatus(Protocol):
     @property
     def f_frsize(self) -> int:
         """Size of a block [bytes]."""
+
+
+def check_writable(directory: Path) -> None:
+    """See that a directory can be made, or files in it; nothing is left behind.
+
+    Raises:
+        DirectoryUnusable: says why not.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=_nearest_existing(directory)):
+            pass
+    except OSError as error:
+        raise DirectoryUnusable(
+            f'nothing can be written to {directory}: {error.strerror or error}; choose another '
+            'directory, or correct its permissions'
+        ) from None
+
+
+def _nearest_existing(path: Path) -> Path:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
 
 
 Statvfs = Callable[[Path], FileSystemStatus]
@@ -63,10 +87,7 @@ class DiskLimits:
 
     def check(self, path: Path, statvfs: Statvfs = os.statvfs) -> DiskSpace:
         """Measure the file system that holds `path` (or its nearest existing parent)."""
-        existing = path
-        while not existing.exists() and existing != existing.parent:
-            existing = existing.parent
-        status = statvfs(existing)
+        status = statvfs(_nearest_existing(path))
         free = status.f_bavail * status.f_frsize
         if free < self.stop_bytes:
             level = DiskLevel.FULL

@@ -14,7 +14,7 @@ import threading
 import time
 
 from bc_runtime.recording.bag_writer import BagWriter
-from bc_runtime.recording.disk import DiskLevel, DiskLimits, DiskSpace, Statvfs
+from bc_runtime.recording.disk import DiskLevel, DiskLimits, DiskSpace, Statvfs, check_writable
 from bc_runtime.recording.errors import DiskSpaceLow
 from bc_runtime.recording.labels import EpisodeLabels
 from bc_runtime.recording.mcap_file import DEFAULT_CHUNK_BYTES
@@ -111,11 +111,13 @@ class EpisodeWriter:
             chunk_bytes: Size at which a chunk goes to the file [bytes].
 
         Raises:
+            DirectoryUnusable: Nothing can be written there.
             DiskSpaceLow: The disk is already below the stop limit.
             BagExists: There is a bag of this name.
         """
         self._limits = disk_limits or DiskLimits()
         self._statvfs = statvfs
+        check_writable(directory)
         self._disk = self._limits.check(directory, statvfs)
         if self._disk.level is DiskLevel.FULL:
             raise DiskSpaceLow(

@@ -43,3 +43,7 @@ class BagDamaged(RecordingError):
 
 class DiskSpaceLow(RecordingError):
     """Too little room on the disk to start a recording."""
+
+
+class DirectoryUnusable(RecordingError):
+    """No bag can be written to the directory."""

@@ -55,7 +55,11 @@ class PolicyKeeper:
             new, self._loaded = self._loaded, None
             if new is None or new.policy is None or new.policy.policy_id != policy_id:
                 return
-            self._before, self._present = self._present, new
+            present = self._present
+            if present is None or present.policy is None or present.policy.policy_id != policy_id:
+                # The same policy once more has no other policy before it than it had.
+                self._before = present
+            self._present = new
             self._first_sequence = chunks + 1
 
     def executed(self, policy_id: str, sequence: int) -> None:

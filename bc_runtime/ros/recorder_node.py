@@ -24,7 +24,7 @@ from std_msgs.msg import String
 from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
 from bc_runtime.recording.definitions import DefinitionLibrary
-from bc_runtime.recording.disk import GIGABYTE, DiskLevel, DiskLimits
+from bc_runtime.recording.disk import GIGABYTE, DiskLevel, DiskLimits, check_writable
 from bc_runtime.recording.episode_writer import EpisodeWriter, WriterState, WriterStatus
 from bc_runtime.recording.labels import EpisodeLabels, Outcome
 from bc_runtime.recording.problem import problem_of
@@ -106,6 +106,7 @@ class RecorderNode(DeploymentNode):
                 "parameter 'topics' is empty; expected a list of 'name' or "
                 "'name:package/msg/Type', e.g. ['joint_states', 'action_chunk']"
             )
+        check_writable(self._directory())
         self._instruction_topic = self.resolve_topic_name(
             self.get_parameter('instruction_topic').value
         )
@@ -130,6 +131,9 @@ class RecorderNode(DeploymentNode):
             bc_srv.StopEpisode, '~/stop_episode', self._on_stop
         )
         self._status_timer = self.create_timer(STATUS_PERIOD_S, self._watch)
+
+    def _directory(self) -> Path:
+        return Path(self.get_parameter('directory').value).expanduser().absolute()
 
     def deactivate(self) -> None:
         """Close the bag of a running episode."""
@@ -200,7 +204,7 @@ class RecorderNode(DeploymentNode):
         self._topics.scan()
         found = [t.recorded for t in self._topics.topics.values() if t.recorded is not None]
         writer = EpisodeWriter(
-            Path(self.get_parameter('directory').value).expanduser().absolute(),
+            self._directory(),
             labels=labels,
             topics=[*found, self._episode_topic],
             queue_bytes=self.get_parameter('queue_mb').value * 1_000_000,

@@ -16,7 +16,7 @@ import yaml
 
 from bc_runtime.recording.disk import DiskLevel, DiskLimits
 from bc_runtime.recording.episode_writer import EpisodeWriter, WriterState
-from bc_runtime.recording.errors import BagExists, DiskSpaceLow
+from bc_runtime.recording.errors import BagExists, DirectoryUnusable, DiskSpaceLow
 from bc_runtime.recording.labels import Outcome
 from bc_runtime.recording.metadata import read_metadata
 from bc_runtime.recording.reader import BagReader
@@ -238,6 +238,16 @@ def test_low_disk_refuses_to_start(tmp_path, labels):
     with pytest.raises(DiskSpaceLow, match='another directory'):
         EpisodeWriter(tmp_path / 'new', labels=labels, statvfs=FakeDisk(free=10**9))
     assert not (tmp_path / 'new').exists()
+
+
+def test_a_directory_that_cannot_be_written_to_is_called_so(tmp_path, labels):
+    """Regressions pinned: it was reported as '0.00 GB free'."""
+    file = tmp_path / 'file'
+    file.write_text('')
+    for directory in (Path('/proc/episodes'), file, file / 'episodes'):
+        with pytest.raises(DirectoryUnusable, match='nothing can be written to') as caught:
+            EpisodeWriter(directory, labels=labels)
+        assert 'GB' not in str(caught.value)
 
 
 def test_disk_limits_are_parameters(tmp_path, labels):
