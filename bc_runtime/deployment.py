@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The deployment, described once: which nodes, which parameters, which topics.
 
-Two renderers turn it into running processes: `launch/deploy.launch.py` (launch_ros, where a ROS
-distribution is installed) and `bc deploy` (supervised processes, anywhere). Neither adds a fact of
-its own, so they cannot drift.
+`bc deploy` turns it into supervised processes. `launch/deploy.launch.py` starts `bc deploy`, so
+that the rules of supervision exist once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +16,7 @@ from types import MappingProxyType
 import yaml
 
 from bc_runtime.resources import robot_file, share_directory
-from bc_runtime.spec.errors import ConfigError, available
+from bc_runtime.spec.errors import ConfigError, available, did_you_mean
 from bc_runtime.spec.robot_config import RobotConfig
 
 ParameterValue = bool | int | float | str | list[str]
@@ -29,6 +28,11 @@ INFERENCE_RESTARTS = 3
 RESTART_WINDOW_S = 60.0
 #: By this variable a supervisor tells a process how often that was within the window.
 RESTARTS_VARIABLE = 'BC_RESTARTS'
+
+#: Time for the controller to brake, on top of what the robot's limits allow [s].
+BRAKE_MARGIN_S = 1.2
+#: Time for every other process to end [s].
+END_TIME_S = 0.5
 
 #: Parameters that only launch arguments may set.
 OWNED_PARAMETERS = (
@@ -171,6 +175,7 @@ class NodeDescription:
         restarts: How often within `RESTART_WINDOW_S` it is started again when a signal ended it (a
             crash, the kernel's out-of-memory killer); the robot stands still meanwhile, and goes
             on only when it is told to. An exit code is an answer and is never tried again.
+        stop_s: Time that it may take to end after SIGINT before it is killed [s].
     """
 
     name: str
@@ -183,6 +188,7 @@ class NodeDescription:
     remappings: Mapping[str, str] = field(default_factory=dict)
     required: bool = True
     restarts: int = 0
+    stop_s: float = END_TIME_S
 
     @property
     def enclave(self) -> str:
@@ -203,10 +209,30 @@ class Deployment:
     nodes: tuple[NodeDescription, ...]
     arguments: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def braking_s(self) -> float:
+        """Time that the controller may take to bring this robot to rest [s]."""
+        return next(node.stop_s for node in self.nodes if node.executable == 'controller')
+
 
 def defaults() -> dict[str, str]:
     """Return every argument with its default."""
     return {argument.name: argument.default for argument in ARGUMENTS}
+
+
+def refuse_unknown_arguments(names: Iterable[str]) -> None:
+    """Refuse names that no launch argument has: a misspelt `dry_run` must never move the robot.
+
+    Raises:
+        ConfigError: names them, and what they were probably meant to be.
+    """
+    known = defaults()
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        hints = ''.join(dict.fromkeys(did_you_mean(name, known) for name in unknown))
+        raise ConfigError(
+            f'unknown launch argument {available(unknown)}; arguments: {available(known)}.{hints}'
+        )
 
 
 def describe(given: Mapping[str, str]) -> Deployment:
@@ -216,11 +242,7 @@ def describe(given: Mapping[str, str]) -> Deployment:
         ConfigError: unknown argument or value, missing file; RobotConfigError for the YAML.
     """
     arguments = defaults()
-    unknown = [name for name in given if name not in arguments]
-    if unknown:
-        raise ConfigError(
-            f'unknown launch argument {available(unknown)}; arguments: {available(arguments)}'
-        )
+    refuse_unknown_arguments(given)
     arguments.update(given)
     for argument in ARGUMENTS:
         value = arguments[argument.name]
@@ -251,6 +273,7 @@ def describe(given: Mapping[str, str]) -> Deployment:
             remappings=SHADOW_REMAPPINGS if shadow else MappingProxyType({}),
             required=not shadow,
             restarts=INFERENCE_RESTARTS if name == 'inference' else 0,
+            stop_s=longest_stop_s(robot) + BRAKE_MARGIN_S if name == 'controller' else END_TIME_S,
         )
 
     robot_parameter: dict[str, ParameterValue] = {'robot': str(robot_path)}
@@ -277,6 +300,11 @@ def describe(given: Mapping[str, str]) -> Deployment:
             node('recorder', {'topics': topics, 'directory': arguments['record_directory']})
         )
     return Deployment(robot=robot, nodes=tuple(nodes), arguments=MappingProxyType(arguments))
+
+
+def longest_stop_s(robot: RobotConfig) -> float:
+    """Return how long this robot takes to stop from its velocity limits [s]."""
+    return max((each.velocity / each.deceleration for each in robot.commanded), default=0.0)
 
 
 def _refuse_arguments_in(params_file: Path) -> None:

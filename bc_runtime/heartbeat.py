@@ -5,8 +5,7 @@
 Through a pipe, one line per beat: how long the supervisor is to wait for the next one [s], or 0,
 for ever: while a model is being loaded, and while nobody wants an inference. There is no beat
 within an inference, so that a graph that never returns and a process that was stopped (SIGSTOP)
-look the same. Where whoever starts a process again cannot listen (launch_ros), the process itself
-looks at the time of an inference, which helps against the graph but not against SIGSTOP.
+look the same.
 """
 
 from __future__ import annotations
@@ -16,15 +15,11 @@ from collections.abc import Callable
 import contextlib
 import math
 import os
-import signal
-import sys
 import threading
 import time
 
-#: By this variable the supervisor says which descriptor it listens to, or `SELF`: it cannot, but
-#: it starts again what has ended. Without it nobody would, and nothing is ended.
+#: By this variable the supervisor says which descriptor it listens to.
 VARIABLE = 'BC_HEARTBEAT'
-SELF = 'self'
 #: An inference is stuck after this time at least [s], and after so many times its p99.
 LEAST_PATIENCE_S = 2.0
 PATIENCE_FACTOR = 5.0
@@ -67,7 +62,6 @@ class Heartbeat:
         descriptor: Where the beats go; None: nobody listens.
         wanted: Whether inferences are wanted now.
         loading: Whether a model is being loaded; that may hold the interpreter for long.
-        end: Ends this process because an inference has got stuck; None: that is the supervisor's.
     """
 
     def __init__(
@@ -76,12 +70,10 @@ class Heartbeat:
         *,
         wanted: Callable[[], bool],
         loading: Callable[[], bool],
-        end: Callable[[], None] | None = None,
     ) -> None:
         self._descriptor = descriptor
         self._wanted = wanted
         self._loading = loading
-        self._end = end
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._since_s: float | None = None
@@ -128,8 +120,6 @@ class Heartbeat:
             self._say(FOR_EVER)
         elif self._said_s == FOR_EVER:
             self._say(self._limit_s)
-        elif self._end is not None and time.monotonic() - since_s > self._limit_s:
-            self._end()
 
     def _run(self) -> None:
         while not self._ending.wait(_BEAT_PERIOD_S):
@@ -192,17 +182,6 @@ class HeartbeatWatch:
 
 
 def heartbeat_of_process(*, wanted: Callable[[], bool], loading: Callable[[], bool]) -> Heartbeat:
-    """Return this process's heartbeat, as whoever started it wants it."""
+    """Return this process's heartbeat, for whoever started it."""
     text = os.environ.get(VARIABLE, '')
-    return Heartbeat(
-        int(text) if text.isdigit() else None,
-        wanted=wanted,
-        loading=loading,
-        end=_end_this_process if text == SELF else None,
-    )
-
-
-def _end_this_process() -> None:
-    print('an inference has got stuck: ending this process', file=sys.stderr, flush=True)
-    # By a signal: an exit code would be an answer, and nobody would try again.
-    os.kill(os.getpid(), signal.SIGKILL)
+    return Heartbeat(int(text) if text.isdigit() else None, wanted=wanted, loading=loading)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""`bc deploy`: run a deployment as supervised processes, without launch_ros."""
+"""`bc deploy`: run a deployment as supervised processes. `ros2 launch` runs it, too."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bc_runtime.binding import check_binding
 from bc_runtime.cli.processes import ProcessGroup
 from bc_runtime.cli.sros2_policy import policy_xml
 from bc_runtime.deployment import ARGUMENTS, Deployment, describe
+from bc_runtime.parent import parent_has_died, release_signals
 from bc_runtime.policy.spec_of import spec_of
 from bc_runtime.resources import model_directories
 
@@ -74,24 +75,37 @@ def prepare(given: Mapping[str, str]) -> Deployment:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Start, watch and stop the deployment; the exit code is that of the node that failed."""
+    """Start, watch and stop the deployment; return 0 only if it was asked to end, and did."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda *_: stop.set())
+    release_signals()
     given = {a.name: getattr(arguments, a.name) for a in ARGUMENTS}
     if arguments.print_sros2_policy:
         print(policy_xml(describe(given)))
         return 0
     deployment = prepare(given)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    if stop.is_set() or parent_has_died():
+        return 0
     group = ProcessGroup()
+    failed: tuple[str, int] | None = None
     try:
         group.start(deployment.nodes)
-        while not stop.wait(_POLL_S):
-            ended = group.ended()
-            if ended is not None:
-                name, code = ended
-                print(f'{name} has ended with code {code}; stopping the others', file=sys.stderr)
-                return code or 1
+        while failed is None and not stop.wait(_POLL_S):
+            failed = group.ended()
+        if failed is not None:
+            print(f'{_end_of(*failed)}; stopping the others', file=sys.stderr)
     finally:
-        group.stop()
-    return 0
+        problems = group.stop()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if failed is not None:
+        return max(failed[1], 1)
+    return 1 if problems else 0
+
+
+def _end_of(name: str, code: int) -> str:
+    if code < 0:
+        return f'{name} was ended by signal {-code}'
+    return f'{name} has ended with code {code}; its last lines say why'

@@ -2,54 +2,59 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the processes of a deployment, watch them, and bring them to rest in the right order.
 
-This is the renderer of `bc_runtime.deployment` for machines without launch_ros.
+The one place that supervises processes: `ros2 launch` starts `bc deploy`, which comes here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-import functools
 import os
 from pathlib import Path
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from typing import IO, cast
 
+from bc_runtime import parent
 from bc_runtime.cli.shared_memory import sweep_dead_segments
 from bc_runtime.deployment import (
+    BRAKE_MARGIN_S,
+    END_TIME_S,
     RESTART_WINDOW_S,
     RESTARTS_VARIABLE,
     NodeDescription,
     ParameterValue,
 )
-from bc_runtime.heartbeat import VARIABLE, HeartbeatWatch
-from bc_runtime.spec.errors import ConfigError
-
-#: Time for the controller to brake before the others are told to end [s].
-BRAKE_TIME_S = 1.2
-#: Time for the others at least [s]; what is left then is killed. Together with the time that the
-#: launcher itself needs to end, 0.2 to 0.3 s, this keeps `bc demo` within 2 s after Ctrl-C.
-END_TIME_S = 0.5
-
-#: Programs that prepare the child, and their options.
-_FIRST = (('env', '--default-signal=INT'), ('setpriv', '--pdeathsig', 'INT', '--'))
+from bc_runtime.heartbeat import VARIABLE as HEARTBEAT_VARIABLE
+from bc_runtime.heartbeat import HeartbeatWatch
+from bc_runtime.live_settings import VARIABLE as SETTINGS_VARIABLE
+from bc_runtime.live_settings import KeptSettings
 
 
 @dataclass(slots=True)
 class Process:
-    """One running node, when it was started again [s, monotonic], and how its heart beats."""
+    """One running node.
+
+    Attributes:
+        hold: Signals wait until it is ready for them (`bc_runtime.parent`).
+        stop_s: Time to end after SIGINT [s].
+        restarted: When it was started again [s, monotonic].
+        heart: How its heart beats; None if nobody listens.
+        settings: What was set while it ran; None if it is never started again.
+    """
 
     name: str
     command: list[str]
-    popen: subprocess.Popen[bytes]
     required: bool = True
     restarts: int = 0
+    hold: bool = False
+    stop_s: float = END_TIME_S
     restarted: list[float] = field(default_factory=list)
     heart: HeartbeatWatch | None = None
+    settings: KeptSettings | None = None
+    popen: subprocess.Popen[bytes] = field(init=False)
 
     def restartable(self) -> bool:
         """Tell whether a process has ended in a way that another one may take its place after.
@@ -114,52 +119,67 @@ class ProcessGroup:
     def start(self, nodes: Iterable[NodeDescription]) -> None:
         """Start every node, in order."""
         for node in nodes:
-            self.start_command(
-                node.name, command_line(node), required=node.required, restarts=node.restarts
+            self._start(
+                Process(
+                    node.name,
+                    command_line(node),
+                    required=node.required,
+                    restarts=node.restarts,
+                    hold=True,
+                    stop_s=node.stop_s,
+                )
             )
 
     def start_command(
         self, name: str, command: list[str], *, required: bool = True, restarts: int = 0
     ) -> None:
         """Start one process in a session of its own, so that only we send it signals."""
-        popen, heart = self._launch(name, command, 'wb', {}, watched=restarts > 0)
-        self._processes.append(
-            Process(name, command, popen, required=required, restarts=restarts, heart=heart)
-        )
+        self._start(Process(name, command, required=required, restarts=restarts))
 
-    def _launch(
-        self, name: str, command: list[str], mode: str, told: dict[str, str], *, watched: bool
-    ) -> tuple[subprocess.Popen[bytes], HeartbeatWatch | None]:
-        """Start a process, with a pipe for its heartbeat if it may be started again."""
-        if not watched:
-            return self._popen(name, command, mode, told), None
+    def _start(self, process: Process) -> None:
+        if process.restarts > 0:
+            process.settings = KeptSettings()
+        self._launch(process, 'wb', {})
+        self._processes.append(process)
+
+    def _launch(self, process: Process, mode: str, told: dict[str, str]) -> None:
+        """Start a process; one that may be started again with a pipe for its heartbeat."""
+        if process.settings is None:
+            process.popen = self._popen(process, mode, told, passed=())
+            return
         ours, its = os.pipe()
+        told = {
+            **told,
+            HEARTBEAT_VARIABLE: str(its),
+            SETTINGS_VARIABLE: str(process.settings.descriptor),
+        }
         try:
-            popen = self._popen(name, command, mode, {**told, VARIABLE: str(its)}, passed=(its,))
+            process.popen = self._popen(
+                process, mode, told, passed=(its, process.settings.descriptor)
+            )
         finally:
             os.close(its)
-        return popen, HeartbeatWatch(ours, now_s=time.monotonic())
+        process.heart = HeartbeatWatch(ours, now_s=time.monotonic())
 
     def _popen(
         self,
-        name: str,
-        command: list[str],
+        process: Process,
         mode: str,
         told: dict[str, str],
         *,
-        passed: tuple[int, ...] = (),
+        passed: tuple[int, ...],
     ) -> subprocess.Popen[bytes]:
         output: IO[bytes] | None = None
         if self._log_directory is not None:
             self._log_directory.mkdir(parents=True, exist_ok=True)
-            output = cast('IO[bytes]', (self._log_directory / f'{name}.log').open(mode))
+            output = cast('IO[bytes]', (self._log_directory / f'{process.name}.log').open(mode))
             self._logs.append(output)
         return subprocess.Popen(
-            [*_ending_with_parent(), *command],
+            [*parent.ending_with_parent(hold=process.hold), *process.command],
             stdin=subprocess.DEVNULL,
             stdout=output if output is not None else sys.stderr.fileno(),
             stderr=subprocess.STDOUT,
-            env=self._environment | told,
+            env={**self._environment, parent.VARIABLE: str(os.getpid()), **told},
             pass_fds=passed,
             start_new_session=True,
         )
@@ -216,13 +236,14 @@ class ProcessGroup:
         if process.heart is not None:
             process.heart.close()
         told = {RESTARTS_VARIABLE: str(process.restarts_within(now_s))}
-        process.popen, process.heart = self._launch(
-            process.name, process.command, 'ab', told, watched=True
-        )
+        # What was set while it ran counts more than what it is started with; it reads it itself.
+        kept = process.settings.read() if process.settings is not None else {}
+        self._launch(process, 'ab', told)
         self._mourned.discard(process.name)
         print(
             f'{process.name} was ended by signal {-code}; started again '
-            f'({process.restarts} times within {RESTART_WINDOW_S:g} s at most)',
+            f'({process.restarts} times within {RESTART_WINDOW_S:g} s at most)'
+            + (f', with what was set: {kept}' if kept else ''),
             file=sys.stderr,
         )
 
@@ -240,21 +261,31 @@ class ProcessGroup:
             return ''
         return '\n'.join(path.read_text(errors='replace').splitlines()[-lines:])
 
-    def stop(self, *, first: str = 'controller') -> None:
-        """Bring everything to rest: `first` brakes while the others still run, then they end."""
+    def stop(self, *, first: str = 'controller') -> list[str]:
+        """Bring everything to rest: `first` brakes while the others still run, then they end.
+
+        Returns:
+            What went wrong, one line each.
+        """
         leaders = [p for p in self._processes if p.name == first]
         others = [p for p in self._processes if p.name != first]
-        latest_s = time.monotonic() + BRAKE_TIME_S + END_TIME_S
-        self._end(leaders, BRAKE_TIME_S)
+        running = [p for p in self._processes if p.popen.poll() is None]
+        started_s = time.monotonic()
+        self._end(leaders, max((p.stop_s for p in leaders), default=0.0))
         # What the controller did not need is the others': one that is killed leaves its shared
         # memory behind.
-        self._end(others, latest_s - time.monotonic())
+        latest_s = started_s + BRAKE_MARGIN_S + END_TIME_S
+        self._end(others, max(END_TIME_S, latest_s - time.monotonic()))
+        problems = [f'{p.name} {_how_it_ended(p)}' for p in running if p.popen.returncode != 0]
         for process in self._processes:
-            if process.heart is not None:
-                process.heart.close()
+            for each in (process.heart, process.settings):
+                if each is not None:
+                    each.close()
+            process.settings = None
         for log in self._logs:
             log.close()
         self._logs.clear()
+        return problems
 
     @staticmethod
     def _end(processes: list[Process], timeout_s: float) -> None:
@@ -270,23 +301,8 @@ class ProcessGroup:
                 process.popen.wait()
 
 
-@functools.cache
-def _ending_with_parent() -> tuple[str, ...]:
-    """Return what goes before a command: default signals, and SIGINT when the launcher dies.
-
-    Both are programs of every Debian and Ubuntu, each of which becomes the command. Python code
-    between fork and exec, which could do the same, can block for ever in a process with threads.
-
-    Raises:
-        ConfigError: one of them is missing.
-    """
-    prefix: list[str] = []
-    for name, *options in _FIRST:
-        program = shutil.which(name)
-        if program is None:
-            raise ConfigError(
-                f'the program {name!r} is not in PATH; nodes that would outlive a killed launcher '
-                'are not started. Install coreutils and util-linux'
-            )
-        prefix += [program, *options]
-    return tuple(prefix)
+def _how_it_ended(process: Process) -> str:
+    code = process.popen.returncode
+    if code == -signal.SIGKILL:
+        return f'did not end within {process.stop_s:g} s and was killed'
+    return f'was ended by signal {-code}' if code < 0 else f'ended with code {code}'

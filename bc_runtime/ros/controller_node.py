@@ -26,6 +26,7 @@ from bc_runtime.control import ControlLoop, TickResult
 from bc_runtime.control.limiter_share import LimiterShare
 from bc_runtime.control.loop import Reply
 from bc_runtime.control.preflight import PolicyFacts
+from bc_runtime.deployment import BRAKE_MARGIN_S, longest_stop_s
 from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.asking import answer_of
@@ -41,7 +42,7 @@ from bc_runtime.ros.lifecycle import DeploymentNode
 from bc_runtime.ros.preflight import PreflightServer
 from bc_runtime.ros.recorder_watch import RecorderWatch
 from bc_runtime.ros.run_policy import RunPolicyServer
-from bc_runtime.ros.runtime import run_node
+from bc_runtime.ros.runtime import STOP_TIMEOUT_S, run_node
 from bc_runtime.ros.scheduling import prefer_this_thread, step_forward
 from bc_runtime.ros.swap_guard import SwapGuard
 from bc_runtime.ros.tick_clocks import TickClocks
@@ -81,8 +82,9 @@ class ControllerNode(DeploymentNode):
         robot = RobotConfig.from_file(robot_file(self.get_parameter('robot').value))
         self._robot = robot
         self._loop = ControlLoop(robot, control_options(self))
-        self._output = CommandOutput(self, robot, self._loop.limits)
+        self.stop_timeout_s = max(STOP_TIMEOUT_S, longest_stop_s(robot) + BRAKE_MARGIN_S)
         self._dry_run = self.get_parameter('dry_run').value
+        self._output = CommandOutput(self, robot, self._loop.limits, dry_run=self._dry_run)
         self._clocks = TickClocks(
             self.get_clock(), simulated=self.get_parameter('use_sim_time').value
         )
@@ -217,7 +219,8 @@ class ControllerNode(DeploymentNode):
             self._swap.attend()
             return
         with self._lock:
-            self._loop.on_chunk(chunk)
+            refusal = self._loop.on_chunk(chunk)
+        self.get_logger().debug(f'chunk {chunk.sequence}: {refusal or "taken"}')
         self._swap.attend()
 
     def _on_observation(self, msg: bc_msg.ObservationStatus) -> None:

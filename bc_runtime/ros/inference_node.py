@@ -58,6 +58,7 @@ class InferenceNode(DeploymentNode):
 
     def __init__(self) -> None:
         super().__init__('inference', PARAMETERS)
+        self.noted_later = frozenset({'model'})
         self._slot = PolicySlot()
         self._worker: threading.Thread | None = None
         self._wake = threading.Condition()
@@ -222,6 +223,7 @@ class InferenceNode(DeploymentNode):
         elif status.state is SlotState.LOADING:
             self._publish_info(status, info.STATE_LOADING)
         elif status.state is SlotState.IDLE and active is not None:
+            self.live_settings.note('model', active.requested)
             self._keeper.took_over(active.policy_id, chunks=self._loop.sequence)
             if self._shadow:  # nobody judges its chunks
                 self._keeper.executed(active.policy_id, self._loop.sequence + 1)
@@ -366,6 +368,10 @@ class InferenceNode(DeploymentNode):
             )
         )
         self._loop.delivered(now_ns=end_ns)
+        self.get_logger().debug(
+            f'chunk {result.chunk.sequence} of {active.spec.name if active else "?"}, inferred in '
+            f'{result.inference_s * 1e3:.1f} ms'
+        )
 
     def _remedy(self, active: PolicyFacts, error: InferenceFailed) -> None:
         loading = self._slot.status.state in (SlotState.LOADING, SlotState.READY)

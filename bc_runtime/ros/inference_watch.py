@@ -37,6 +37,7 @@ class InferenceWatch:
         self._node = node
         self._loop = loop
         self._lock = lock
+        self._ready: tuple[int, str] | None = None  # process id, policy id
         self._count = RestartCount(most=INFERENCE_RESTARTS, window_s=RESTART_WINDOW_S)
         node.create_timer(_LOOK_S, self._look)
 
@@ -64,6 +65,21 @@ class InferenceWatch:
         if too_many := self._count.hear(msg.pid, msg.restarts):
             self._raise(too_many)
         if msg.state == msg.STATE_READY:
+            self._compare(msg)
             self._count.ready()
             with self._lock:
                 self._loop.set_fact(Flag.INFERENCE_RESTARTS, '')
+
+    def _compare(self, msg: bc_msg.PolicyInfo) -> None:
+        """Stop a robot whose policy another process has exchanged without being asked to.
+
+        A swap happens within one process. A supervisor lets the next process go on with what was
+        swapped in; whoever else starts one may start it with another policy.
+        """
+        before, self._ready = self._ready, (msg.pid, msg.policy_id)
+        if before is None or msg.pid == before[0] or msg.policy_id == before[1]:
+            return
+        text = f'{msg.name} {msg.policy_id[:12]} in the place of {before[1][:12]}'
+        self._node.get_logger().error(f'another policy: {text}')
+        with self._lock:
+            self._loop.fail(Flag.POLICY_CHANGED, text)

@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 import traceback
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter as RosParameter
 
+from bc_runtime.live_settings import LiveSettings
 from bc_runtime.ros.parameters import Parameter, declare, refuse_unknown
 from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK
 from bc_runtime.spec.errors import BcError
@@ -30,11 +32,18 @@ class DeploymentNode(LifecycleNode):
     """A lifecycle node that can start itself and comes to rest before its process ends."""
 
     def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
-        super().__init__(name)
+        self.live_settings = LiveSettings.of_process()
+        kept = self.live_settings.read()
+        super().__init__(
+            name, parameter_overrides=[RosParameter(key, value=kept[key]) for key in kept]
+        )
         self.exit_code = EXIT_OK
         self._failed = False
         self._active = False
         declare(self, [*parameters, _AUTOSTART])
+        #: Parameters that a sub-class notes itself: setting them only begins something.
+        self.noted_later: frozenset[str] = frozenset()
+        self.add_post_set_parameters_callback(self._note_settings)
         self._own = {
             id(each)
             for kind in ('timers', 'clients', 'subscriptions', 'services', 'publishers')
@@ -72,6 +81,18 @@ class DeploymentNode(LifecycleNode):
                 destroy(each)
 
     # Process -----------------------------------------------------------------------------
+
+    def _tell_parameters(self) -> None:
+        for each in self.get_parameters(sorted(self._parameters)):
+            self.get_logger().debug(f'{each.name} = {each.value!r}')
+
+    def _note_settings(self, changed: Sequence[RosParameter]) -> None:
+        """Keep what is set now for a process that may have to take this one's place."""
+        for each in changed:
+            self.get_logger().debug(f'{each.name} is set to {each.value!r}')
+            if each.name not in self.noted_later:
+                plain = isinstance(each.value, bool | int | float | str)
+                self.live_settings.note(each.name, each.value if plain else list(each.value))
 
     def begin(self) -> None:
         """Bring the node up if `autostart` is set."""
@@ -113,6 +134,7 @@ class DeploymentNode(LifecycleNode):
 
         def configure() -> None:
             refuse_unknown(self)
+            self._tell_parameters()
             self.configure()
 
         return self._guard(configure)
@@ -150,6 +172,7 @@ class DeploymentNode(LifecycleNode):
         except Exception:  # noqa: BLE001 - rclpy would swallow it without a word
             self.get_logger().error(traceback.format_exc())
             return TransitionCallbackReturn.FAILURE
+        self.get_logger().debug(f'{step.__name__}: done')
         return TransitionCallbackReturn.SUCCESS
 
     def _quietly(self, step: Callable[[], None]) -> None:

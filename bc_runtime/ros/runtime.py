@@ -24,10 +24,11 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from bc_runtime.parent import parent_has_died, release_signals
 from bc_runtime.resources import share_directory
 from bc_runtime.spec.errors import BcError
 
-#: Longest time that a node may take to come to rest after a signal [s].
+#: Longest time that a node may take to come to rest after a signal, unless it says another [s].
 STOP_TIMEOUT_S = 3.0
 #: A second signal within this time is the same wish (a terminal and a launcher both send one) [s].
 GRACE_S = 1.0
@@ -92,13 +93,26 @@ def make_executor() -> Executor:
 
 
 class _Signals:
-    """SIGINT and SIGTERM set an event; impatience after the grace period ends the process."""
+    """SIGINT and SIGTERM set an event; impatience after the grace period ends the process.
+
+    While the interpreter itself ends they are ignored: Python would restore their default, of
+    which a process that has ended well dies.
+    """
 
     def __init__(self) -> None:
         self.stop = threading.Event()
         self._first = 0.0
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
+        release_signals()
+        if parent_has_died():
+            self.stop.set()
+
+    @staticmethod
+    def ignore() -> None:
+        """Have no more to do with signals; nothing is left to be ended in order."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
     def _handle(self, _number: int, _frame: Any) -> None:
         now = time.monotonic()
@@ -114,6 +128,13 @@ def run_node(factory: Callable[[], Node], *, args: Sequence[str] | None = None) 
     tune_memory()
     use_dds_profile()
     signals = _Signals()
+    try:
+        return EXIT_OK if signals.stop.is_set() else _run(factory, args, signals.stop)
+    finally:
+        signals.ignore()
+
+
+def _run(factory: Callable[[], Node], args: Sequence[str] | None, stop: threading.Event) -> int:
     rclpy.init(
         args=list(args) if args is not None else None,
         signal_handler_options=SignalHandlerOptions.NO,
@@ -127,7 +148,7 @@ def run_node(factory: Callable[[], Node], *, args: Sequence[str] | None = None) 
         return EXIT_BAD_INPUT
     executor.add_node(node)
     try:
-        code = _spin(node, executor, signals.stop)
+        code = _spin(node, executor, stop)
     finally:
         executor.shutdown()
         node.destroy_node()
@@ -145,7 +166,7 @@ def _spin(node: Any, executor: Executor, stop: threading.Event) -> int:
         executor.spin_once(timeout_sec=0.1)
     if hasattr(node, 'request_stop'):
         node.request_stop()
-        deadline = time.monotonic() + STOP_TIMEOUT_S
+        deadline = time.monotonic() + getattr(node, 'stop_timeout_s', STOP_TIMEOUT_S)
         while not node.at_rest() and time.monotonic() < deadline:
             make_way()
             executor.spin_once(timeout_sec=0.02)

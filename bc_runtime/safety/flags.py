@@ -64,6 +64,7 @@ class Flag(StrEnum):
     INFERENCE_DOWN = 'INFERENCE_DOWN'
     INFERENCE_RESTARTS = 'INFERENCE_RESTARTS'
     POLICY_FAILED = 'POLICY_FAILED'
+    POLICY_CHANGED = 'POLICY_CHANGED'
     POLICY_ROLLED_BACK = 'POLICY_ROLLED_BACK'
     ALIGN_TOO_FAR = 'ALIGN_TOO_FAR'
     # human
@@ -288,6 +289,10 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
         Flag.POLICY_FAILED: _lasting_fault(
             'the policy raises, also after its session was made anew: see the log of inference, '
             'then reset'
+        ),
+        Flag.POLICY_CHANGED: _lasting_fault(
+            'a new inference process came with another policy than the one before: see that it is '
+            'the one you want, then reset'
         ),
         Flag.POLICY_ROLLED_BACK: _warn(
             'the first chunks of a new policy were rejected; the one before goes on'

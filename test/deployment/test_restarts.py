@@ -12,9 +12,15 @@ import time
 
 import pytest
 
-from bc_runtime.cli import processes
+from bc_runtime import parent
 from bc_runtime.cli.processes import ProcessGroup
-from bc_runtime.deployment import INFERENCE_RESTARTS, RESTART_WINDOW_S, describe
+from bc_runtime.deployment import (
+    BRAKE_MARGIN_S,
+    END_TIME_S,
+    INFERENCE_RESTARTS,
+    RESTART_WINDOW_S,
+    describe,
+)
 from bc_runtime.spec.errors import ConfigError
 
 SLEEPER = [sys.executable, '-c', 'import signal; print("here", flush=True); signal.pause()']
@@ -112,6 +118,65 @@ def test_a_process_is_told_how_often_it_was_started_again(
         assert group.ended() is None
 
 
+#: Notes something the first time, and says what was noted before.
+SETTER = """
+import signal
+from bc_runtime.live_settings import LiveSettings
+settings = LiveSettings.of_process()
+print('kept', settings.read(), flush=True)
+if not settings.read():
+    settings.note('model', 'b.onnx')
+    print('noted', flush=True)
+signal.pause()
+"""
+
+
+def test_what_was_set_while_a_process_ran_is_there_for_the_one_after_it(
+    group: ProcessGroup, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group.start_command('inference', [sys.executable, '-c', SETTER], restarts=2)
+    log = tmp_path / 'inference.log'
+    for words in ('noted', "kept {'model': 'b.onnx'}"):
+        while words not in log.read_text():
+            time.sleep(0.01)
+        kill(group, signal.SIGKILL)
+        assert group.ended() is None
+    assert "with what was set: {'model': 'b.onnx'}" in capsys.readouterr().err
+    while log.read_text().count("kept {'model': 'b.onnx'}") < 2:
+        time.sleep(0.01)
+
+
+def test_stopping_says_who_did_not_end_as_asked(group: ProcessGroup, tmp_path: Path) -> None:
+    deaf = 'import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)'
+    for name, program in (
+        ('obedient', 'import signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(0))'),
+        ('deaf', deaf),
+        ('failing', 'import signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(3))'),
+    ):
+        group.start_command(
+            name, [sys.executable, '-c', f'{program}; print("here", flush=True); signal.pause()']
+        )
+        while 'here' not in (tmp_path / f'{name}.log').read_text():
+            time.sleep(0.01)
+    deaf_words, failing_words = group.stop()
+    assert 'deaf did not end within' in deaf_words and 'killed' in deaf_words
+    assert failing_words == 'failing ended with code 3'
+
+
+def test_a_slow_robot_may_brake_for_as_long_as_its_limits_say(tmp_path: Path) -> None:
+    """Regressions pinned: a controller was killed after 1.2 s, also in the middle of a brake."""
+    file = tmp_path / 'base.yaml'
+    file.write_text("""
+schema_version: 1
+name: base
+command:
+  {type: twist, topic: cmd_vel, rate_hz: 50.0, axes: {linear.x: {velocity: 2, acceleration: 0.5}}}
+""")
+    deployment = describe({'robot': str(file)})
+    assert deployment.braking_s == pytest.approx(4.0 + BRAKE_MARGIN_S)
+    assert {n.name for n in deployment.nodes if n.stop_s > END_TIME_S} == {'controller'}
+
+
 def test_a_process_that_never_beats_is_left_alone(group: ProcessGroup) -> None:
     group.start_command('inference', SLEEPER, restarts=1)
     before = group.pid('inference')
@@ -135,7 +200,7 @@ def test_what_must_not_restart_ends_the_deployment(group: ProcessGroup) -> None:
 
 def test_nodes_that_would_outlive_the_launcher_are_not_started(monkeypatch, tmp_path):
     monkeypatch.setenv('PATH', str(tmp_path))
-    processes._ending_with_parent.cache_clear()
+    parent.ending_with_parent.cache_clear()
     group = ProcessGroup(log_directory=tmp_path)
     with pytest.raises(ConfigError, match='util-linux'):
         group.start_command('inference', SLEEPER)

@@ -269,7 +269,9 @@ def test_braking_that_does_not_end_is_a_fault() -> None:
     assert desk.codes[-1] == Flag.BRAKE_TIMEOUT
 
 
-@pytest.mark.parametrize('flag', [Flag.INFERENCE_RESTARTS, Flag.POLICY_FAILED])
+@pytest.mark.parametrize(
+    'flag', [Flag.INFERENCE_RESTARTS, Flag.POLICY_FAILED, Flag.POLICY_CHANGED]
+)
 @pytest.mark.parametrize('state', [State.AUTO, State.BRAKING, State.HELD])
 def test_what_was_lost_with_inference_is_a_fault_also_once_the_robot_has_stopped(
     flag: Flag, state: State
@@ -286,7 +288,9 @@ def test_what_was_lost_with_inference_is_a_fault_also_once_the_robot_has_stopped
     assert desk.state is State.READY
 
 
-@pytest.mark.parametrize('flag', [Flag.INFERENCE_RESTARTS, Flag.POLICY_FAILED])
+@pytest.mark.parametrize(
+    'flag', [Flag.INFERENCE_RESTARTS, Flag.POLICY_FAILED, Flag.POLICY_CHANGED]
+)
 @pytest.mark.parametrize('state', [State.READY, State.HUMAN, State.HANDBACK])
 def test_a_robot_that_needs_no_inference_is_left_alone_but_does_not_start(
     flag: Flag, state: State
