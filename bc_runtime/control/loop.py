@@ -58,6 +58,7 @@ class ControlLoop:
         self.joints = robot.command.joints
         self.dt_ns = round(1e9 / robot.command.rate_hz)
         dt_s = 1.0 / robot.command.rate_hz
+        self._ahead_ns = round(robot.command.acts_after_s * 1e9)
         self._motion = make_motion(robot, self.options)
         self.limits = self._motion.limits
         self.plan = Plan(self.joints, self.limits, self.options)
@@ -165,7 +166,7 @@ class ControlLoop:
             chunk,
             command=command,
             executing=self.state in _EXECUTING,
-            ahead_ns=self.dt_ns,
+            ahead_ns=self._ahead_ns,
         )
 
     def on_estop(self, pressed: bool) -> None:
@@ -219,7 +220,7 @@ class ControlLoop:
             self.fail(Flag.CHECKER_VIOLATION, wrong)
         # A stall stops the robot by itself and says nothing about the loop's usual pace.
         self._missed.note(mono_ns, 0 if stalled else missed)
-        point = self.plan.at(ros_ns, ahead_ns=self.dt_ns)
+        point = self.plan.at(ros_ns, ahead_ns=self._ahead_ns)
         if point is not None:
             point = self._motion.resolve(point)
         if any(event is Event.RESET for event, _ in self._events) and self._motion.rests:

@@ -51,7 +51,7 @@ _HARMLESS_CHECKS = (Check.POLICY, Check.EPOCH, Check.ORDER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanPoint:
-    """What the plan wants at the end of one tick.
+    """What the plan wants when the command of one tick acts.
 
     Attributes:
         position: Joint positions in the order of the robot's command.
@@ -259,7 +259,13 @@ class Plan:
         self._lag_ns += (1.0 - scale) * dt_ns
 
     def at(self, ros_ns: int, *, ahead_ns: int) -> PlanPoint | None:
-        """Return what the plan wants a little ahead of now, None where no chunk says."""
+        """Return what the plan wants a little ahead of now, None where no chunk says.
+
+        Args:
+            ros_ns: Now.
+            ahead_ns: How long after now the next command acts. A rate that the policy gives stands
+                for the time until then: it is that of now.
+        """
         t_ns = ros_ns + ahead_ns - round(self._lag_ns)
         answer = self._timeline.at(t_ns)
         if not isinstance(answer, Setpoint):
@@ -270,9 +276,16 @@ class Plan:
         sequence = int(answer.chunk_sequences[-1])
         stamp = self._stamps.get(sequence)
         scale = self._pace.scale
+        velocity = [float(answer.velocities[i]) for i in order]
+        if ahead_ns and any(self._rates):
+            now = self._timeline.at(t_ns - ahead_ns)
+            if isinstance(now, Setpoint):
+                for j, i in enumerate(order):
+                    if self._rates[j]:
+                        velocity[j] = float(now.velocities[i])
         return PlanPoint(
             position=tuple(float(answer.values[i]) for i in order),
-            velocity=tuple(scale * float(answer.velocities[i]) for i in order),
+            velocity=tuple(scale * v for v in velocity),
             rates=self._rates,
             sequence=sequence,
             chunks=len(answer.chunk_sequences),

@@ -22,12 +22,10 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from bc_runtime.ros import convert, qos
-from bc_runtime.safety import JointLimits, LimiterStep, braking_tail
+from bc_runtime.safety import JointLimits, LimiterStep, driver_points
 from bc_runtime.spec import RobotConfig, SafetyError
 from bc_runtime.spec.joint_config import TWIST_AXES
 
-#: Largest number of points of a braking tail in a message.
-_TAIL_POINTS = 5
 #: Longest time for subscribers to confirm the last command [s].
 _ACKED_S = 0.1
 
@@ -56,7 +54,8 @@ class CommandOutput:
         self._dt_s = 1.0 / robot.command.rate_hz
         self._velocities = robot.command.takes_velocities
         self._clock = node.get_clock()
-        self._stride = self._tail_stride() if robot.command.type == 'joint_trajectory' else 1
+        if robot.command.type == 'joint_trajectory':
+            self._check_tail()
         kinds: dict[str, tuple[type[Any], Callable[[LimiterStep], Any]]] = {
             'joint_trajectory': (JointTrajectory, self._trajectory),
             'float64_multi_array': (Float64MultiArray, self._array),
@@ -87,8 +86,7 @@ class CommandOutput:
         with contextlib.suppress(RuntimeError):
             self._publisher.wait_for_all_acked(Duration(seconds=_ACKED_S))
 
-    def _tail_stride(self) -> int:
-        """Return how many steps of a braking tail go between two points of a message."""
+    def _check_tail(self) -> None:
         robot = self._robot
         longest = max(limit.velocity / limit.deceleration for limit in self._limits)
         if longest > robot.command.tail_s:
@@ -96,12 +94,9 @@ class CommandOutput:
                 f'{robot.source}: command.tail_s: the tail may last {robot.command.tail_s:g} s, '
                 f'but the slowest joint needs {longest:.2f} s to stop (velocity / deceleration)'
             )
-        return max(1, round(longest / self._dt_s / _TAIL_POINTS))
 
     def _trajectory(self, command: LimiterStep) -> JointTrajectory:
-        tail = braking_tail(
-            command.position, command.velocity, self._limits, self._dt_s, stride=self._stride
-        )
+        points = driver_points(command.position, command.velocity, self._limits, self._dt_s)
         # The command is for the end of this tick; a stamp of zero means: from now.
         return JointTrajectory(
             joint_names=self._names,
@@ -112,7 +107,7 @@ class CommandOutput:
                     time_from_start=convert.to_duration(round((self._dt_s + time_s) * 1e9)),
                 )
                 for time_s, positions, velocities in zip(
-                    tail.times_s, tail.positions, tail.velocities, strict=True
+                    points.times_s, points.positions, points.velocities, strict=True
                 )
             ],
         )

@@ -18,6 +18,7 @@ from bc_runtime.safety.audit import AuditReport, audit_commands
 from bc_runtime.safety.braking_tail import BrakingTail, braking_tail, follow_tail
 from bc_runtime.safety.checker import CheckCode, Checker, CheckResult
 from bc_runtime.safety.clocks import ClockSkew, ClockStep, StampWatchdog
+from bc_runtime.safety.driver_points import driver_points
 from bc_runtime.safety.fault_matrix import (
     FaultMeasurement,
     FaultRow,
@@ -79,7 +80,7 @@ from bc_runtime.safety.watchdogs import (
 __all__ = [
     'JointLimits', 'limits_of', 'align_limits', 'to_output',
     'Limiter', 'LimiterStep', 'LimitFlag', 'braking_travel', 'safe_speed',
-    'JerkLimiter', 'jerk_available', 'BrakingTail', 'braking_tail', 'follow_tail',
+    'JerkLimiter', 'jerk_available', 'BrakingTail', 'braking_tail', 'driver_points', 'follow_tail',
     'Checker', 'CheckCode', 'CheckResult', 'audit_commands', 'AuditReport',
     'RestartCount', 'State', 'Source', 'Severity', 'Event', 'Action', 'Clear',
     'Flag', 'FlagRule', 'DEFAULT_RULES', 'with_overrides',

@@ -22,7 +22,7 @@ from bc_runtime.safety.limits import JointLimits
 from bc_runtime.spec.errors import SafetyError
 
 #: Share of a step that counts as rest, so that rounding adds no last step of 1e-17 rad/s.
-_REST = 1e-9
+REST_SHARE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,19 +70,12 @@ def braking_tail(
     Raises:
         SafetyError: lengths differ, or a value is not finite.
     """
-    n = len(limits)
-    if len(position) != n or len(velocity) != n:
-        raise SafetyError(
-            f'a braking tail for {n} joints needs {n} positions and velocities, got '
-            f'{len(position)} and {len(velocity)}'
-        )
+    check_start(position, velocity, limits)
     if stride < 1:
         raise SafetyError(f'stride must be at least 1, got {stride}')
-    if not (all(map(isfinite, position)) and all(map(isfinite, velocity))):
-        raise SafetyError(f'cannot brake from {list(position)!r} at {list(velocity)!r}')
     steps = 0
     for v, one in zip(velocity, limits, strict=True):
-        steps = max(steps, ceil(abs(v) / (one.deceleration * dt_s) - _REST))
+        steps = max(steps, ceil(abs(v) / (one.deceleration * dt_s) - REST_SHARE))
     kept = [k for k in range(steps + 1) if k % stride == 0 or k == steps]
     positions, velocities = [], []
     for q, v, one in zip(position, velocity, limits, strict=True):
@@ -94,6 +87,24 @@ def braking_tail(
         positions=tuple(zip(*positions, strict=True)),
         velocities=tuple(zip(*velocities, strict=True)),
     )
+
+
+def check_start(
+    position: Sequence[float], velocity: Sequence[float], limits: Sequence[JointLimits]
+) -> None:
+    """Refuse a command that no tail can begin with.
+
+    Raises:
+        SafetyError: lengths differ, or a value is not finite.
+    """
+    n = len(limits)
+    if len(position) != n or len(velocity) != n:
+        raise SafetyError(
+            f'a braking tail for {n} joints needs {n} positions and velocities, got '
+            f'{len(position)} and {len(velocity)}'
+        )
+    if not (all(map(isfinite, position)) and all(map(isfinite, velocity))):
+        raise SafetyError(f'cannot brake from {list(position)!r} at {list(velocity)!r}')
 
 
 def follow_tail(limiter: Limiter, checker: Checker, ticks: int) -> None:
@@ -127,7 +138,7 @@ def _brake_joint(
     After k steps the speed is |v| - k·d·T and the way the sum of these, until the joint rests.
     """
     speed, side = abs(v), 1.0 if v > 0.0 else -1.0
-    last = ceil(speed / decel_step - _REST) - 1
+    last = ceil(speed / decel_step - REST_SHARE) - 1
     if last < 0:
         return [q] * len(kept), [0.0] * len(kept)
     positions, velocities = [], []

@@ -4,15 +4,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from bc_runtime.spec.errors import available, did_you_mean
 from bc_runtime.spec.fields import Fields
 from bc_runtime.spec.joint_config import TWIST_AXES, JointConfig, read_axis
 
 TWIST_COMMANDS = ('twist', 'twist_stamped')
-COMMAND_TYPES = ('joint_trajectory', 'float64_multi_array', 'joint_state', *TWIST_COMMANDS)
+#: When what is sent in a tick acts, by type, in periods after the tick. The point of a trajectory
+#: is to be reached at the end of the period. A set-point, position or velocity, acts at once and
+#: stands for the period, like an action that was held in training.
+ACTS_AFTER: Mapping[str, float] = MappingProxyType(
+    {
+        'joint_trajectory': 1.0,
+        'float64_multi_array': 0.0,
+        'joint_state': 0.0,
+        **dict.fromkeys(TWIST_COMMANDS, 0.0),
+    }
+)
+COMMAND_TYPES = tuple(ACTS_AFTER)
 #: Command types whose numbers may be positions or velocities, as the driver takes them.
 TWO_INTERFACES = ('float64_multi_array', 'joint_state')
 INTERFACES = ('position', 'velocity')
@@ -45,6 +57,11 @@ class CommandConfig:
     def is_twist(self) -> bool:
         """Whether the robot takes velocities of its body instead of its joints."""
         return self.type in TWIST_COMMANDS
+
+    @property
+    def acts_after_s(self) -> float:
+        """How long after a tick the command of that tick acts [s]: see `ACTS_AFTER`."""
+        return ACTS_AFTER[self.type] / self.rate_hz
 
     @property
     def takes_velocities(self) -> bool:

@@ -44,7 +44,7 @@ _SOON_NS = 500_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireCommand:
-    """One `JointTrajectory` as it was on the wire.
+    """One `JointTrajectory` as it was on the wire, as commands of the limiter.
 
     Attributes:
         sequence: Number that the middleware gave the message; a gap means that the auditor (not
@@ -82,9 +82,17 @@ class WireCommand:
         return not self.moving or now_ns >= self.rest_ns
 
 
-def command_of(msg: Any, info: dict[str, Any]) -> WireCommand:
-    """Return what a `trajectory_msgs/JointTrajectory` says."""
+def command_of(msg: Any, info: dict[str, Any], dt_s: float) -> WireCommand:
+    """Return what a `trajectory_msgs/JointTrajectory` says.
+
+    Its points are those of the commands averaged over one period of length `dt_s`, so that the
+    commands lie half a period of motion ahead of them.
+    """
     points = msg.points
+    positions = np.array([list(p.positions) for p in points], dtype=np.float64)
+    velocities = np.array([list(p.velocities) for p in points], dtype=np.float64)
+    if positions.shape == velocities.shape:  # other messages are judged as they are
+        positions = positions + 0.5 * dt_s * velocities
     return WireCommand(
         sequence=int(info['publication_sequence_number']),
         sent_ns=int(info['source_timestamp']),
@@ -92,8 +100,8 @@ def command_of(msg: Any, info: dict[str, Any]) -> WireCommand:
         times_s=np.array(
             [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in points]
         ),
-        positions=np.array([list(p.positions) for p in points], dtype=np.float64),
-        velocities=np.array([list(p.velocities) for p in points], dtype=np.float64),
+        positions=positions,
+        velocities=velocities,
     )
 
 
@@ -160,7 +168,7 @@ class WireAuditor:
 
     def take(self, msg: Any, info: dict[str, Any]) -> None:
         """Keep a message; the callback of a subscription."""
-        self.commands.append(command_of(msg, info))
+        self.commands.append(command_of(msg, info, self._dt_s))
 
     def measure(self, at_ns: int, msg: Any) -> None:
         """Keep a joint state, which tells where a new run may begin."""
