@@ -26,6 +26,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from bc_runtime.parent import parent_has_died, release_signals
 from bc_runtime.resources import share_directory
+from bc_runtime.ros.dead_ports import shun_dead_ports
 from bc_runtime.spec.errors import BcError
 
 #: Longest time that a node may take to come to rest after a signal, unless it says another [s].
@@ -141,7 +142,8 @@ def _run(factory: Callable[[], Node], args: Sequence[str] | None, stop: threadin
     )
     executor = make_executor()
     try:
-        node = factory()
+        with shun_dead_ports(rclpy.get_default_context().get_domain_id()):  # the first node's
+            node = factory()
     except BcError as error:
         print(f'error: {error}', file=sys.stderr)
         rclpy.try_shutdown()
