@@ -14,7 +14,7 @@ MODELS := mlp diffusion flow gmm rt1 steering
 
 SOAK ?= 10min
 RATES ?= 100 200
-.PHONY: help env build demo test faults soak test-train test-lerobot lint format bench train models shell clean distclean
+.PHONY: help env build demo test test-all faults soak test-train test-lerobot lint format bench train models shell clean distclean
 
 ARGS ?=
 PYTHON ?= python3
@@ -36,6 +36,11 @@ demo: ## Run a trained policy on the simulated robot; results in out/demo/
 test: ## Run all tests, with lint and type checks
 	@scripts/build runtime demo dev
 	@BC_REQUIRE_ROS=1 scripts/run python -m pytest -m 'not faults' $(ARGS)
+
+test-all: ## Run all tests, also those that need torch or LeRobot (two more environments)
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-train
+	@$(MAKE) --no-print-directory test-lerobot
 
 faults: ## Inject every fault of the matrix at RATES='100 200' Hz; writes docs/reference/faults.md
 	@scripts/build runtime demo dev

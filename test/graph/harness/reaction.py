@@ -103,6 +103,7 @@ def undisturbed(test: Callable[..., None]) -> Callable[..., None]:
                     del others['faults'].rows[recorded:]
                     others['faults'].void(test.__name__, why)
                 moving.calm()
+                moving.reset()  # the attempt may have left it where no policy starts
                 moving.auto()
         return None
 
