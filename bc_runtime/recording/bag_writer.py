@@ -10,12 +10,11 @@ from pathlib import Path
 from bc_runtime.recording.definitions import MessageDefinition
 from bc_runtime.recording.errors import BagExists
 from bc_runtime.recording.mcap_file import DEFAULT_CHUNK_BYTES, McapFile
+from bc_runtime.recording.mcap_records import METADATA_RECORD
 from bc_runtime.recording.metadata import BagMetadata, TopicMetadata, write_metadata
 from bc_runtime.recording.qos import dump_profiles
 from bc_runtime.recording.topic import RecordedTopic
 from bc_runtime.spec.errors import RecordingError, available
-
-METADATA_RECORD = 'rosbag2'  # name of the MCAP metadata record that rosbag2 writes
 
 
 class BagWriter:

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 import re
+import struct
 from typing import Any
 
 from rosbags.interfaces.typing import Typesdict
@@ -12,9 +15,12 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import TypesysError, get_types_from_idl, get_types_from_msg
 from rosbags.typesys.store import Typestore
 
-from bc_runtime.recording.definitions import SEPARATOR
+from bc_runtime.recording.definitions import SEPARATOR, MessageDefinition
 from bc_runtime.recording.errors import BagDamaged
 from bc_runtime.spec.errors import RecordingError, available
+
+#: What bytes that are no message of the type can make of the generated code.
+_UNFIT = (SerdeError, IndexError, ValueError, AssertionError, OverflowError, struct.error)
 
 
 class MessageDecoder:
@@ -24,11 +30,18 @@ class MessageDecoder:
     numeric arrays as NumPy arrays, text as `str`.
     """
 
-    def __init__(self) -> None:
-        self._store = Typestore()
+    def __init__(self, find: Callable[[str], MessageDefinition] | None = None) -> None:
+        """Begin without any type.
+
+        Args:
+            find: Returns the definition of a type when its first message is decoded, or raises
+                RecordingError. Without it all types must be added.
+        """
+        self._stores: dict[str, Typestore] = {}
+        self._find = find
 
     def add(self, *, type_name: str, encoding: str, text: str) -> None:
-        """Learn a type and those it nests.
+        """Learn a type with those it nests.
 
         Args:
             type_name: Full name, e.g. `sensor_msgs/msg/Image`.
@@ -39,29 +52,44 @@ class MessageDecoder:
             BagDamaged: The text is no definition.
         """
         try:
-            types = (
-                _parse_idl(text) if encoding == 'ros2idl' else get_types_from_msg(text, type_name)
-            )
-        except TypesysError as error:
+            self._stores[type_name] = _store(type_name, encoding, text)
+        except (TypesysError, ValueError, KeyError) as error:
             raise BagDamaged(f'the definition of {type_name} cannot be read: {error}') from error
-        # A nested type comes again with each type that nests it.
-        self._store.register({n: d for n, d in types.items() if n not in self._store.fielddefs})
 
     def decode(self, type_name: str, data: bytes | memoryview) -> Any:
         """Return the message.
 
         Raises:
-            RecordingError: The type was not added.
+            RecordingError: The type is not known.
             BagDamaged: The bytes do not fit the definition.
         """
-        if type_name not in self._store.fielddefs:
-            raise RecordingError(
-                f'no definition of {type_name}; known are: {available(self._store.fielddefs)}'
-            )
+        if type_name not in self._stores:
+            if self._find is None:
+                raise RecordingError(
+                    f'no definition of {type_name}; known are: {available(self._stores)}'
+                )
+            found = self._find(type_name)
+            self.add(type_name=type_name, encoding=found.encoding, text=found.text)
         try:
-            return self._store.deserialize_cdr(data, type_name)
-        except (SerdeError, IndexError) as error:
+            return self._stores[type_name].deserialize_cdr(data, type_name)
+        except _UNFIT as error:
             raise BagDamaged(f'a {type_name} does not fit its definition: {error}') from error
+
+    def type_hash(self, type_name: str) -> str:
+        """Return the RIHS01 hash of a type that was added."""
+        return str(self._stores[type_name].hash_rihs01(type_name))
+
+
+@lru_cache(maxsize=256)
+def _store(type_name: str, encoding: str, text: str) -> Typestore:
+    """Return a type with those it nests; bags of one recorder share them."""
+    store = Typestore()
+    store.register(
+        _parse_idl(text) if encoding == 'ros2idl' else get_types_from_msg(text, type_name)
+    )
+    if type_name not in store.fielddefs:
+        raise ValueError('it defines another type')
+    return store
 
 
 def _parse_idl(text: str) -> Typesdict:

@@ -1,174 +1,357 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Read an MCAP file from front to end, as far as it goes.
+"""Read a damaged MCAP file as far as it goes, and say what is lost.
 
-Needs no summary, so it reads files whose writer was killed. The `mcap` library's StreamReader is
-not used for this: it takes the short read at the end of a torn file for a whole record and would
-hand out a message with its last bytes missing.
+Needs no index, so it reads files whose writer was killed; where there is one it is used: it says
+where each chunk begins, and in a chunk where each message begins. Every record is checked against
+itself and against what follows. After a bad one reading goes on at the next that can be one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-import io
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
+import mmap
 from pathlib import Path
+import re
 import struct
-from typing import BinaryIO, TypeAlias
 
-from mcap.data_stream import ReadDataStream
-from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, Header, Message, Metadata, Schema
-from mcap.stream_reader import get_chunk_data_stream
+from mcap.records import ChunkIndex, MessageIndex
 
+from bc_runtime.recording.compression import (
+    CHUNK_COMPRESSIONS,
+)
 from bc_runtime.recording.errors import BagDamaged
+from bc_runtime.recording.mcap_chunk_scan import (
+    ChunkEntries,
+    ChunkScanner,
+    KnownTopics,
+    ScanRecord,
+    ScanReport,
+    is_blank,
+    message_at,
+)
 from bc_runtime.recording.mcap_file import MAGIC
+from bc_runtime.recording.mcap_records import (
+    FOOTER_LENGTH,
+    HEAD,
+    MESSAGE,
+    MESSAGE_FIELDS,
+    ChunkHead,
+    McapSummary,
+    find_summary,
+    has_end,
+    parse,
+    read_summary,
+)
 
-_RECORD_HEAD = struct.Struct('<BQ')
-_MESSAGE_FIELDS = 22  # bytes of a message record before its data
-_CHUNK_FIELDS = 32  # bytes of a chunk record before the name of its compression
+__all__ = ['ScanRecord', 'ScanReport', 'has_end', 'scan']
 
-ScanRecord: TypeAlias = Header | Schema | Channel | Message | Metadata
-
-
-@dataclass(slots=True)
-class ScanReport:
-    """What a scan found; filled while it runs.
-
-    Attributes:
-        complete: The file has its end: footer and closing magic.
-        torn_bytes: Length of the last record's remains, 0 if the file ends with a whole record.
-        problems: Damaged places that were skipped, in words.
-    """
-
-    complete: bool = False
-    torn_bytes: int = 0
-    problems: list[str] = field(default_factory=list)
-
-
-def has_end(path: Path) -> bool:
-    """Return whether the file ends with the closing magic, i.e. was closed."""
-    with path.open('rb') as stream:
-        size = stream.seek(0, io.SEEK_END)
-        if size < 2 * len(MAGIC):
-            return False
-        stream.seek(-len(MAGIC), io.SEEK_END)
-        return stream.read() == MAGIC
+# What a record can begin with: its opcode, and a length below 4 GiB.
+_RECORD_START = re.compile(rb'[\x03-\x0f].{4}\x00{4}', re.DOTALL)
+# Records that may stand in a file and hold nothing of a bag: attachments and their index, summary
+# offsets, private ones.
+_OTHERS = frozenset({0x09, 0x0A, 0x0E, *range(0x80, 0x100)})
+# The first record of a file, which names the program that wrote it, is shorter than this.
+_HEADER_BYTES = 150
 
 
-def scan(path: Path, report: ScanReport) -> Iterator[ScanRecord]:
-    """Yield header, schemas, channels, metadata and messages in file order.
+def scan(path: Path, report: ScanReport, *, keep_suspect: bool = False) -> Iterator[ScanRecord]:
+    """Yield schemas, channels, metadata and messages in the order of the file.
 
-    Only whole records are yielded. Of a chunk that is cut off, or whose check sum is wrong, the
-    messages that stand complete before the cut are yielded if the chunk is not compressed and
-    merely cut; a chunk with a wrong check sum is skipped and named in the report.
+    Args:
+        path: The file; it is only read.
+        report: Filled while the scan runs.
+        keep_suspect: Also yield the messages of chunks with a wrong check sum.
 
     Raises:
-        BagDamaged: The file does not begin as an MCAP file.
+        BagDamaged: Nothing in the file is a record of an MCAP file.
     """
     with path.open('rb') as stream:
-        if stream.read(len(MAGIC)) != MAGIC:
-            raise BagDamaged(
-                f'{path} does not begin with the MCAP magic; it is another kind of file, or its '
-                'beginning is lost'
-            )
-        size = path.stat().st_size
-        while True:
-            offset = stream.tell()
-            head = stream.read(_RECORD_HEAD.size)
-            if len(head) < _RECORD_HEAD.size:
-                report.torn_bytes = len(head)
+        if path.stat().st_size == 0:
+            raise BagDamaged(f'{path} is empty; nothing was written into it')
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            report.complete = has_end(path)
+            summary = None
+            try:
+                summary = read_summary(stream)
+            except ValueError as error:
+                if report.complete:
+                    report.repairs.append(f'the index is damaged ({error}); a new one is made')
+                    summary = find_summary(data)
+            yield from _Scanner(path, data, summary, report, keep_suspect).run()
+
+
+class _Scanner:
+    def __init__(
+        self,
+        path: Path,
+        data: mmap.mmap,
+        summary: McapSummary | None,
+        report: ScanReport,
+        keep_suspect: bool,
+    ) -> None:
+        self._path = path
+        self._data = data
+        self._size = len(data)
+        self._report = report
+        self._summary = summary
+        self._known = KnownTopics(summary)
+        self._chunk_scan = ChunkScanner(report, self._known, keep_suspect=keep_suspect)
+        self._anchors: list[int] = []  # where a chunk begins or the data end, known beforehand
+        self._chunks: dict[int, ChunkIndex] = {}
+        if summary is not None:
+            self._chunks = {c.chunk_start_offset: c for c in summary.chunks}
+            self._anchors = sorted({*self._chunks, summary.start})
+
+    def run(self) -> Iterator[ScanRecord]:
+        data, report = self._data, self._report
+        if self._summary is not None:
+            yield from self._from_summary(self._summary)
+        position = len(MAGIC)
+        if data[: len(MAGIC)] != MAGIC:
+            report.repairs.append('the beginning of the file is damaged')
+            position = position if self._plausible(position) else self._next_record(0)
+            if position == self._size:
+                raise BagDamaged(
+                    f'{self._path} does not begin with the MCAP magic, and nothing in it is a '
+                    'record of an MCAP file'
+                )
+            if position > len(MAGIC):
+                self._skip(0, position)
+        while position < self._size:
+            found = self._record(position)
+            if found is None:
+                following = self._next_record(position + 1)
+                self._skip(position, following)
+                position = following
+                continue
+            records, position = found
+            yield from records
+            if position < 0:
                 return
-            opcode, length = _RECORD_HEAD.unpack(head)
-            if opcode == Opcode.FOOTER or opcode == Opcode.DATA_END:
-                # Behind the data there is only the summary, which repeats what was read.
-                report.complete = has_end(path)
-                return
-            if offset + len(head) + length > size:
-                report.torn_bytes = size - offset
-                if opcode == Opcode.CHUNK:
-                    yield from _torn_chunk(stream.read())
-                return
-            if opcode == 0 or opcode > Opcode.DATA_END:
-                # A block of the file that never reached the disk reads as zeros.
-                report.problems.append(f'no record at byte {offset}; the rest is skipped')
-                report.torn_bytes = size - offset
-                return
-            yield from _record(opcode, stream, length, offset, report)
 
+    def _from_summary(self, summary: McapSummary) -> Iterator[ScanRecord]:
+        """Yield what the index repeats: it is checked, the copy among the data is not."""
+        yield from summary.schemas.values()
+        yield from summary.channels.values()
+        if summary.statistics is not None:
+            counts: Counter[str] = Counter()
+            for key, count in summary.statistics.channel_message_counts.items():
+                if key in summary.channels:
+                    counts[summary.channels[key].topic] += count
+            self._report.expected = dict(counts)
 
-def _record(
-    opcode: int, stream: BinaryIO, length: int, offset: int, report: ScanReport
-) -> Iterator[ScanRecord]:
-    if opcode == Opcode.CHUNK:
-        yield from _chunk(stream.read(length), offset, report)
-    elif opcode in _PARSERS or opcode == Opcode.MESSAGE:
-        record = _parse(opcode, stream.read(length))
-        if record is None:
-            report.problems.append(f'unreadable record at byte {offset} skipped')
-        else:
-            yield record
-    else:
-        stream.seek(length, io.SEEK_CUR)
+    # Records of the file ---------------------------------------------------------------------
 
+    def _record(self, position: int) -> tuple[Iterator[ScanRecord], int] | None:
+        """Return the records at a place and where they end; None if there is none.
 
-def _chunk(body: bytes, offset: int, report: ScanReport) -> Iterator[ScanRecord]:
-    try:
-        chunk = Chunk.read(ReadDataStream(io.BytesIO(body)))
-        stream, length = get_chunk_data_stream(chunk, validate_crc=True)
-        data = stream.read(length)
-    except Exception as error:  # noqa: BLE001 - the errors of the codecs share no base class
-        report.problems.append(f'chunk at byte {offset} skipped: {error}')
-        return
-    yield from _records_in(data)
-
-
-def _torn_chunk(body: bytes) -> Iterator[ScanRecord]:
-    """Yield what stands complete in the remains of an uncompressed chunk."""
-    if len(body) < _CHUNK_FIELDS:
-        return
-    (name_length,) = struct.unpack_from('<I', body, _CHUNK_FIELDS - 4)
-    if name_length == 0:  # compressed remains cannot be trusted
-        yield from _records_in(body[_CHUNK_FIELDS + 8 :])
-
-
-def _records_in(data: bytes) -> Iterator[ScanRecord]:
-    position = 0
-    while position + _RECORD_HEAD.size <= len(data):
-        opcode, length = _RECORD_HEAD.unpack_from(data, position)
-        start = position + _RECORD_HEAD.size
-        position = start + length
-        if position > len(data):
-            return
-        record = _parse(opcode, data[start:position])
-        if record is not None:
-            yield record
-
-
-def _parse(opcode: int, body: bytes) -> ScanRecord | None:
-    try:
+        The end is -1 behind the last of the data.
+        """
+        if position + HEAD.size > self._size:
+            self._report.torn_bytes = self._size - position
+            return iter(()), -1
+        opcode, length = HEAD.unpack_from(self._data, position)
+        start, stop = position + HEAD.size, position + HEAD.size + length
+        if self._is_end(opcode, length, position):
+            return iter(()), -1
+        if opcode == Opcode.CHUNK or position in self._chunks:
+            return self._chunk_at(position)
+        if stop > self._limit(position):
+            return self._torn(position, opcode, length)
         if opcode == Opcode.MESSAGE:
-            if len(body) < _MESSAGE_FIELDS:
+            self._chunk_scan.index_bytes = 0
+            message = message_at(self._data, position, stop)
+            if message is None:
                 return None
-            channel_id, sequence, log_time, publish_time = struct.unpack_from('<HIQQ', body)
-            return Message(
-                channel_id=channel_id,
-                sequence=sequence,
-                log_time=log_time,
-                publish_time=publish_time,
-                data=body[_MESSAGE_FIELDS:],
+            # A bad length shows in what follows, unless the next record is the damaged one.
+            if not self._plausible(stop) and (
+                is_blank(self._data, stop) or self._next_record(position + 1) < stop
+            ):
+                return None
+            return iter((message,)), stop
+        try:
+            record = parse(opcode, self._data[start:stop])
+        except ValueError:
+            record = None
+        if record is not None or opcode in _OTHERS:
+            self._chunk_scan.index_bytes -= HEAD.size + length
+            return self._known.learn(record), stop
+        if self._is_chunk(start, length):
+            return self._chunk_at(position)  # only the opcode is damaged
+        if not self._plausible(stop):
+            return None
+        self._skip(position, stop)
+        return iter(()), stop
+
+    def _is_end(self, opcode: int, length: int, position: int) -> bool:
+        if self._summary is not None:
+            end = self._summary.start - (HEAD.size + 4 if opcode == Opcode.DATA_END else 0)
+            return position >= end
+        return (opcode == Opcode.DATA_END and length == 4) or (
+            opcode == Opcode.FOOTER and length == FOOTER_LENGTH
+        )
+
+    def _limit(self, position: int) -> int:
+        """Return the byte at which a record from here must have ended."""
+        after = bisect_right(self._anchors, position)
+        return self._anchors[after] if after < len(self._anchors) else self._size
+
+    def _torn(
+        self, position: int, opcode: int, length: int
+    ) -> tuple[Iterator[ScanRecord], int] | None:
+        """Tell the last record of a file that breaks off from one with a bad length."""
+        torn = (
+            self._summary is None
+            and 0 < opcode <= Opcode.DATA_END
+            and length < 2**32
+            and self._next_record(position + 1) == self._size
+        )
+        if not torn:
+            return None
+        self._report.torn_bytes = self._size - position
+        if opcode == Opcode.MESSAGE and self._size - position >= HEAD.size + 2:
+            (channel,) = struct.unpack_from('<H', self._data, position + HEAD.size)
+            self._report.lost[channel] += 1
+        return iter(()), -1
+
+    def _plausible(self, position: int, *, torn: bool = True) -> bool:
+        """Return whether a record can begin here, or the file ends here.
+
+        Args:
+            position: Byte of the file.
+            torn: Also say so of a last record that breaks off.
+        """
+        if position == self._size or position in self._anchors:
+            return True
+        torn &= self._summary is None
+        if position + HEAD.size > self._size:
+            return torn
+        opcode, length = HEAD.unpack_from(self._data, position)
+        start, stop = position + HEAD.size, position + HEAD.size + length
+        if self._is_end(opcode, length, position):
+            return True
+        if opcode == Opcode.CHUNK:
+            return self._is_chunk(start, length)
+        if stop > self._size:  # perhaps the last record of a file that breaks off
+            return torn and 0 < opcode < Opcode.DATA_END and length < 2**32
+        if opcode == Opcode.MESSAGE:
+            if length < MESSAGE_FIELDS:
+                return False
+            return MESSAGE.unpack_from(self._data, position)[2] in self._known.channels
+        try:
+            return parse(opcode, self._data[start:stop]) is not None
+        except ValueError:
+            return False
+
+    def _is_chunk(self, start: int, length: int) -> bool:
+        """Return whether a body is that of a chunk: its lengths agree with each other."""
+        try:
+            head = ChunkHead.read(self._data[start : start + 128])
+        except ValueError:
+            return False
+        return (
+            head.compression in CHUNK_COMPRESSIONS
+            and head.length + head.stored_size == length
+            and (head.compression != '' or head.size == head.stored_size)
+        )
+
+    def _next_record(self, position: int) -> int:
+        """Return where the next record begins, or the size of the file."""
+        if self._anchors:
+            limit = self._limit(position - 1)
+            if self._chunks:  # everything of worth stands in chunks, and those are known
+                return limit
+        else:
+            limit = self._size
+        while match := _RECORD_START.search(self._data, position, limit):
+            if self._plausible(match.start()):
+                return match.start()
+            position = match.start() + 1
+        return limit
+
+    def _skip(self, position: int, following: int) -> None:
+        """Report what stands between two records that can be read."""
+        header = position <= len(MAGIC) and following < _HEADER_BYTES
+        header &= following < self._size and self._data[following] != Opcode.MESSAGE
+        if self._chunks or header or following - position <= self._chunk_scan.index_bytes:
+            # Behind a chunk stands its index; between all chunks there is nothing else of worth.
+            self._report.repairs.append(f'a damaged record at byte {position} is left out')
+            return
+        if following == self._size:
+            self._report.torn_bytes = self._size - position
+        self._report.uncounted = True
+        self._report.problems.append(
+            f'no record can be read from byte {position} to {following} '
+            f'({following - position} bytes)'
+        )
+
+    # Chunks ----------------------------------------------------------------------------------
+
+    def _chunk_at(self, position: int) -> tuple[Iterator[ScanRecord], int] | None:
+        self._chunk_scan.index_bytes = 0
+        opcode, length = HEAD.unpack_from(self._data, position)
+        start = position + HEAD.size
+        known = self._chunks.get(position)
+        try:
+            head = ChunkHead.read(self._data[start : start + 128])
+        except ValueError:
+            head = ChunkHead(0, 0, 0, 0, '', 0, 40)
+        ends = [start + length, start + head.length + head.stored_size]
+        if known is not None:
+            ends.insert(0, position + known.chunk_length)
+            name = known.compression
+            head = ChunkHead(
+                known.message_start_time,
+                known.message_end_time,
+                known.uncompressed_size,
+                head.check_sum,
+                name,
+                known.compressed_size,
+                40 + len(name),
             )
-        parser = _PARSERS.get(opcode)
-        record: ScanRecord | None = parser(ReadDataStream(io.BytesIO(body))) if parser else None
-    except (McapError, ValueError, struct.error):
-        return None
-    return record
+            stop: int | None = ends[0]
+        else:
+            stop = next(
+                (
+                    end
+                    for end in ends
+                    if end <= self._size and (ends[0] == ends[1] or self._plausible(end))
+                ),
+                None,
+            )
+        if stop is not None and stop < start + head.length:
+            return None
+        if stop is None:
+            consistent = head.compression in CHUNK_COMPRESSIONS and ends[0] == ends[1]
+            if not consistent or ends[0] <= self._size or self._summary is not None:
+                return None
+            self._report.torn_bytes = self._size - position
+            return self._chunk_scan.torn(head, self._data[start + head.length :]), -1
+        if stop != start + length or opcode != Opcode.CHUNK:
+            self._report.repairs.append(f'the head of the chunk at byte {position} is damaged')
+        index = self._index_behind(stop)
+        return self._chunk_scan.whole(
+            head, self._data[start + head.length : stop], index, position
+        ), stop
 
-
-_PARSERS: dict[int, Callable[[ReadDataStream], ScanRecord]] = {
-    Opcode.HEADER: Header.read,
-    Opcode.SCHEMA: Schema.read,
-    Opcode.CHANNEL: Channel.read,
-    Opcode.METADATA: Metadata.read,
-}
+    def _index_behind(self, position: int) -> ChunkEntries | None:
+        """Return the index of a chunk, which follows it; None if there is none or a bad one."""
+        entries: ChunkEntries = []
+        while position + HEAD.size <= self._size:
+            opcode, length = HEAD.unpack_from(self._data, position)
+            stop = position + HEAD.size + length
+            if opcode != Opcode.MESSAGE_INDEX or stop > self._size:
+                break
+            try:
+                record = parse(opcode, self._data[position + HEAD.size : stop])
+            except ValueError:
+                return None
+            if isinstance(record, MessageIndex):
+                entries += ((offset, record.channel_id, t) for t, offset in record.records)
+            position = stop
+        # Behind a part of an index stands something that is no record.
+        return sorted(entries) if entries and self._plausible(position, torn=False) else None

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from bc_runtime.recording.errors import BagDamaged
-from bc_runtime.recording.qos import QosProfile, parse_profiles
+from bc_runtime.recording.qos import QosProfile, read_profiles
 
 FILE_NAME = 'metadata.yaml'
 VERSION = 9
@@ -121,7 +121,7 @@ def parse_metadata(mapping: Mapping[str, Any], *, source: str) -> BagMetadata:
                     name=str(entry['topic_metadata']['name']),
                     type=str(entry['topic_metadata']['type']),
                     type_hash=str(entry['topic_metadata'].get('type_description_hash', '')),
-                    qos=parse_profiles(entry['topic_metadata'].get('offered_qos_profiles')),
+                    qos=read_profiles(entry['topic_metadata'].get('offered_qos_profiles')),
                     message_count=int(entry['message_count']),
                 )
                 for entry in mapping['topics_with_message_count']
@@ -131,8 +131,7 @@ def parse_metadata(mapping: Mapping[str, Any], *, source: str) -> BagMetadata:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BagDamaged(
-            f'{source} is not rosbag2 metadata (version 1 to {VERSION}): {error!r}. If the MCAP '
-            f'file beside it is whole, `bc recover` writes a new {FILE_NAME}'
+            f'{source} is not rosbag2 metadata (version 1 to {VERSION}): {error!r}'
         ) from error
 
 

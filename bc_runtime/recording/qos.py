@@ -116,6 +116,14 @@ def parse_profiles(profiles: str | Sequence[Mapping[str, Any]] | None) -> tuple[
     return tuple(QosProfile.from_mapping(mapping) for mapping in loaded or ())
 
 
+def read_profiles(profiles: object) -> tuple[QosProfile, ...]:
+    """Read `offered_qos_profiles` as far as they can be read: no bag is refused for them."""
+    try:
+        return parse_profiles(profiles)  # type: ignore[arg-type]
+    except (yaml.YAMLError, RecordingError, KeyError, TypeError, ValueError, AttributeError):
+        return ()
+
+
 def _name(value: object, names: tuple[str, ...]) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return names[value] if 0 <= value < len(names) else 'unknown'

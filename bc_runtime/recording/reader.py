@@ -5,22 +5,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+import heapq
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from mcap.exceptions import McapError
-from mcap.reader import make_reader
-from rosbags.rosbag2 import Reader, ReaderError
-
-from bc_runtime.recording.bag_writer import METADATA_RECORD
+from bc_runtime.recording.bag_files import (
+    BagFiles,
+    find_bag_files,
+    find_bags,
+    kind_of_bag_file,
+)
+from bc_runtime.recording.compression import decompress_file, decompress_message
 from bc_runtime.recording.decoder import MessageDecoder
-from bc_runtime.recording.errors import BagDamaged, BagNotFound, BagTruncated
+from bc_runtime.recording.definitions import MessageDefinition
+from bc_runtime.recording.errors import BagDamaged
+from bc_runtime.recording.known_definitions import find_definition
 from bc_runtime.recording.labels import EpisodeLabels
-from bc_runtime.recording.mcap_scan import has_end
-from bc_runtime.recording.metadata import FILE_NAME, parse_record, read_metadata
+from bc_runtime.recording.mcap_storage import McapStorage
+from bc_runtime.recording.metadata import FILE_NAME, BagMetadata, parse_record
 from bc_runtime.recording.qos import QosProfile
+from bc_runtime.recording.sqlite_storage import SqliteStorage
+from bc_runtime.recording.storage import FileKind, Storage, StoredMessage, StoredTopic
 from bc_runtime.spec.errors import RecordingError, available
+
+__all__ = ['BagMessage', 'BagReader', 'BagTopic', 'find_bags']
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +69,12 @@ class BagMessage:
 class BagReader:
     """A bag opened for reading; a context manager.
 
-    Takes a bag directory (MCAP or SQLite, also split or compressed) or a single .mcap file.
+    Takes what rosbag2 of Humble to Kilted writes: a bag directory or one of its files, MCAP or
+    SQLite, split, compressed by file, message or chunk. Topics, counts and formats are those of
+    the storage files; metadata.yaml adds what only it knows (labels, the order of the files).
+
+    Attributes:
+        notes: Where metadata.yaml contradicts the files, in words. The files are right.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -70,57 +86,41 @@ class BagReader:
             BagDamaged: The bag is not what it should be.
         """
         self.path = Path(path)
-        storage = _storage(self.path)
-        for file in _mcap_files(storage):
-            if not has_end(file):
-                raise BagTruncated(file, detail='the MCAP end magic is missing')
-        self._reader = Reader(storage)
+        self._files = find_bag_files(self.path)
+        _refuse_incomplete(self._files)
+        self._stack = ExitStack()
         try:
-            self._reader.open()
-        except (ReaderError, OSError) as error:
-            raise BagDamaged(f'{self.path} cannot be opened: {error}') from error
-        try:
-            self._connections = list(self._reader.connections)
-            self.custom_data: Mapping[str, str] = _custom_data(storage)
+            self._storages = [self._open(file) for file in self._files.files]
+            metadata = self._files.metadata or self._stored_metadata()
+            self.custom_data: Mapping[str, str] = {} if metadata is None else metadata.custom_data
+            self._ros_distro = _distribution(metadata, self._storages)
             self.labels = EpisodeLabels.from_custom_data(
                 self.custom_data, default_id=self.path.stem
             )
-            self.topics: Mapping[str, BagTopic] = self._list_topics()
+            self.topics: Mapping[str, BagTopic] = self._list_topics(metadata)
+            self.notes = self._compare(self._files.metadata)
+        except OSError as error:
+            self._stack.close()
+            raise BagDamaged(f'{self.path} cannot be opened: {error}') from error
         except BaseException:
-            self._reader.close()
+            self._stack.close()
             raise
-        self._decoder: MessageDecoder | None = None
+        self.decoder = MessageDecoder(self._definition)
 
     @property
     def message_count(self) -> int:
         """Messages in all topics."""
-        return int(self._reader.message_count)
+        return sum(topic.message_count for topic in self.topics.values())
 
     @property
     def start_ns(self) -> int:
         """Log time of the first message, 0 for an empty bag [ns]."""
-        return int(self._reader.start_time) if self.message_count else 0
+        return min((s.start_ns for s in self._storages if _count(s)), default=0)
 
     @property
     def end_ns(self) -> int:
         """Log time of the last message, 0 for an empty bag [ns]."""
-        # rosbags counts the end as the first nanosecond after the last message.
-        return int(self._reader.end_time) - 1 if self.message_count else 0
-
-    @property
-    def decoder(self) -> MessageDecoder:
-        """The decoder of this bag's messages."""
-        if self._decoder is None:
-            self._decoder = MessageDecoder()
-            for connection in self._connections:
-                encoding = 'ros2idl' if connection.msgdef.format.name == 'IDL' else 'ros2msg'
-                if connection.msgdef.data:
-                    self._decoder.add(
-                        type_name=connection.msgtype,
-                        encoding=encoding,
-                        text=connection.msgdef.data,
-                    )
-        return self._decoder
+        return max((s.end_ns for s in self._storages if _count(s)), default=0)
 
     def topics_of_type(self, type_name: str) -> list[str]:
         """Return the names of all topics of a type, sorted."""
@@ -144,38 +144,33 @@ class BagReader:
             RecordingError: A topic is not in the bag; the message lists those that are.
             BagDamaged: The file is damaged at a place that was to be read.
         """
-        connections = self._connections
-        if topics is not None:
-            wanted = list(topics)
-            for name in wanted:
-                if name not in self.topics:
-                    raise RecordingError(
-                        f'{self.path} has no topic {name!r}; it has: {available(self.topics)}'
-                    )
-            connections = [c for c in connections if c.topic in wanted]
-        if not connections:
-            return
-        stop = None if end_ns is None else end_ns + 1
-        try:
-            for connection, log_time_ns, data in self._reader.messages(
-                connections, start_ns, stop
-            ):
-                yield BagMessage(
-                    topic=connection.topic,
-                    type=connection.msgtype,
-                    log_time_ns=log_time_ns,
-                    data=data,
-                    decoder=self.decoder,
+        names = None if topics is None else set(topics)
+        for name in sorted(names or ()):
+            if name not in self.topics:
+                raise RecordingError(
+                    f'{self.path} has no topic {name!r}; it has: {available(self.topics)}'
                 )
-        except ReaderError as error:
-            raise BagDamaged(
-                f'{self.path} is damaged: {error}. What is whole can be saved with: '
-                f'bc recover {self.path}'
-            ) from error
+        stop = None if end_ns is None else end_ns + 1
+        sources = [storage.messages(names, start_ns, stop) for storage in self._storages]
+        for stored in heapq.merge(*sources, key=_log_time):
+            try:
+                data = decompress_message(stored.data)
+            except BagDamaged as error:
+                raise BagDamaged(
+                    f'{self.path} is damaged: {error}. What is whole can be saved with: '
+                    f'bc recover {self.path}'
+                ) from error
+            yield BagMessage(
+                topic=stored.topic.name,
+                type=stored.topic.type,
+                log_time_ns=stored.log_time_ns,
+                data=data,
+                decoder=self.decoder,
+            )
 
     def close(self) -> None:
         """Close the files."""
-        self._reader.close()
+        self._stack.close()
 
     def __enter__(self) -> BagReader:
         return self
@@ -183,76 +178,109 @@ class BagReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _list_topics(self) -> dict[str, BagTopic]:
-        return {
-            c.topic: BagTopic(
-                name=c.topic,
-                type=c.msgtype,
-                message_count=sum(o.msgcount for o in self._connections if o.topic == c.topic),
-                type_hash=c.digest,
-                qos=tuple(_profile(qos) for qos in getattr(c.ext, 'offered_qos_profiles', ())),
-            )
-            for c in self._connections
-        }
+    def _open(self, file: Path) -> Storage:
+        kind = kind_of_bag_file(file)
+        if kind is FileKind.ZSTD:
+            file = self._decompress(file)
+            kind = kind_of_bag_file(file)
+        storage: Storage = McapStorage(file) if kind is FileKind.MCAP else SqliteStorage(file)
+        self._stack.callback(storage.close)
+        for topic in storage.topics:
+            if topic.serialization != 'cdr':
+                raise RecordingError(
+                    f'{file} holds {topic.name} in the format {topic.serialization!r}; only '
+                    "'cdr', that of ROS 2, is read. Convert the bag with: ros2 bag convert"
+                )
+        return storage
 
-
-def find_bags(directory: Path) -> list[Path]:
-    """Return the bag directories directly below a directory, in the order of their names."""
-    if not directory.is_dir():
-        return []
-    return sorted(path.parent for path in directory.glob(f'*/{FILE_NAME}'))
-
-
-def _storage(path: Path) -> Path:
-    """Return the directory or file that holds the bag."""
-    if path.is_file() or (path / FILE_NAME).is_file():
-        return path
-    files = sorted(path.glob('*.mcap'))
-    if len(files) == 1:
-        return files[0]  # the file alone says all but the labels that were changed later
-    if len(files) > 1:
-        raise BagDamaged(
-            f'{path} holds {len(files)} MCAP files and no {FILE_NAME} that orders them; '
-            f'rebuild it with: bc recover {path}'
-        )
-    parent = path if path.is_dir() else path.parent
-    raise BagNotFound(
-        f'no bag at {path}: expected a directory with {FILE_NAME} or an .mcap file. Bags in '
-        f'{parent}: {available(bag.name for bag in find_bags(parent))}'
-    )
-
-
-def _mcap_files(storage: Path) -> list[Path]:
-    return sorted(storage.glob('*.mcap')) if storage.is_dir() else [storage]
-
-
-def _custom_data(storage: Path) -> Mapping[str, str]:
-    if storage.is_dir():
-        return read_metadata(storage).custom_data
-    with storage.open('rb') as stream:
+    def _decompress(self, file: Path) -> Path:
+        """Return a decompressed copy; such a file cannot be read at a place of choice."""
+        folder = self._stack.enter_context(TemporaryDirectory(prefix='bc_bag_'))
+        target = Path(folder, file.stem)
         try:
-            records = [
-                record.metadata.get('serialized_metadata', '')
-                for record in make_reader(stream).iter_metadata()
-                if record.name == METADATA_RECORD
-            ]
-        except McapError as error:
-            raise BagDamaged(f'{storage} cannot be read: {error}') from error
-    return parse_record(records[-1], source=str(storage)).custom_data if records else {}
+            problem = decompress_file(file, target)
+        except OSError as error:
+            raise BagDamaged(
+                f'{file} is compressed as a whole and cannot be decompressed into {folder}: '
+                f'{error}. Set TMPDIR to a folder with more room'
+            ) from error
+        if problem:
+            raise BagDamaged(f'{problem}. What is whole can be saved with: bc recover {file}')
+        return target
+
+    def _stored_metadata(self) -> BagMetadata | None:
+        """Return the newest metadata that the files themselves hold."""
+        for storage in reversed(self._storages):
+            if storage.metadata:
+                try:
+                    return parse_record(storage.metadata, source=str(storage.path))
+                except BagDamaged:
+                    continue  # it is only a copy; topics and counts come from the file
+        return None
+
+    def _list_topics(self, metadata: BagMetadata | None) -> dict[str, BagTopic]:
+        described = {topic.name: topic for topic in metadata.topics} if metadata else {}
+        topics: dict[str, BagTopic] = {}
+        for stored in self._stored_topics():
+            known, before = described.get(stored.name), topics.get(stored.name)
+            topics[stored.name] = BagTopic(
+                name=stored.name,
+                type=stored.type,
+                message_count=stored.message_count + (before.message_count if before else 0),
+                type_hash=stored.definition.type_hash or (known.type_hash if known else ''),
+                qos=stored.qos or (known.qos if known else ()),
+            )
+        return topics
+
+    def _compare(self, metadata: BagMetadata | None) -> tuple[str, ...]:
+        if metadata is None:
+            return ()
+        counted = {topic.name: topic.message_count for topic in metadata.topics}
+        return tuple(
+            f'{FILE_NAME} counts {counted.get(name, 0)} messages of {name}, the files hold '
+            f'{topic.message_count}'
+            for name, topic in self.topics.items()
+            if counted.get(name, 0) != topic.message_count
+        )
+
+    def _stored_topics(self) -> Iterator[StoredTopic]:
+        for storage in self._storages:
+            yield from storage.topics
+
+    def _definition(self, type_name: str) -> MessageDefinition:
+        type_hash = ''
+        for topic in self._stored_topics():
+            if topic.type == type_name:
+                if topic.definition.text:
+                    return topic.definition
+                type_hash = type_hash or topic.definition.type_hash
+        return find_definition(type_name, ros_distro=self._ros_distro, type_hash=type_hash)
 
 
-def _profile(qos: Any) -> QosProfile:
-    def nanoseconds(duration: Any) -> int:
-        return int(duration.sec) * 1_000_000_000 + int(duration.nsec)
+def _refuse_incomplete(bag: BagFiles) -> None:
+    if bag.problem:
+        raise BagDamaged(f'{bag.problem}. A new one is written by: bc recover {bag.path}')
+    if bag.missing:
+        raise BagDamaged(
+            f'{bag.path} lacks {", ".join(bag.missing)}, which its {FILE_NAME} lists. Copy what '
+            f'is missing, or make a bag of the rest with: bc recover {bag.path}'
+        )
+    if bag.unlisted:
+        raise BagDamaged(
+            f'{bag.path} holds {", ".join(file.name for file in bag.unlisted)}, which its '
+            f'{FILE_NAME} does not list. Take it away if it does not belong to the bag, or make '
+            f'one bag of all files with: bc recover {bag.path}'
+        )
 
-    return QosProfile(
-        history=qos.history.name.lower(),
-        depth=qos.depth,
-        reliability=qos.reliability.name.lower(),
-        durability=qos.durability.name.lower(),
-        deadline_ns=nanoseconds(qos.deadline),
-        lifespan_ns=nanoseconds(qos.lifespan),
-        liveliness=qos.liveliness.name.lower(),
-        liveliness_lease_ns=nanoseconds(qos.liveliness_lease_duration),
-        avoid_ros_namespace_conventions=qos.avoid_ros_namespace_conventions,
-    )
+
+def _distribution(metadata: BagMetadata | None, storages: Iterable[Storage]) -> str:
+    named = [metadata.ros_distro] if metadata else []
+    return next((name for name in (*named, *(s.ros_distro for s in storages)) if name), '')
+
+
+def _count(storage: Storage) -> int:
+    return sum(topic.message_count for topic in storage.topics)
+
+
+def _log_time(message: StoredMessage) -> int:
+    return message.log_time_ns

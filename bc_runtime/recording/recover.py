@@ -1,27 +1,36 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rebuild a bag whose recorder was killed.
+"""Rebuild a damaged or unfinished bag.
 
-The damaged bag is only read. Everything that stands whole on its files goes into a new bag with
-index, summary and metadata.yaml; what is lost is at most the chunk that was being filled.
+The old bag is only read. Every message that can be read goes into a new MCAP bag with index,
+definitions and metadata.yaml; what is lost is counted. At the end the new bag is opened and read,
+so that a recovered bag is a readable one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-import re
+import shutil
+from tempfile import TemporaryDirectory
 
 from mcap.records import Channel, Message, Metadata, Schema
 
-from bc_runtime.recording.bag_writer import METADATA_RECORD, BagWriter
-from bc_runtime.recording.definitions import MessageDefinition
+from bc_runtime.recording.bag_files import BagFiles, find_bag_files
+from bc_runtime.recording.bag_writer import BagWriter
+from bc_runtime.recording.compression import decompress_file
 from bc_runtime.recording.errors import BagDamaged, BagNotFound
+from bc_runtime.recording.mcap_records import METADATA_RECORD, definition_of, qos_of
 from bc_runtime.recording.mcap_scan import ScanReport, scan
-from bc_runtime.recording.metadata import FILE_NAME, parse_record, read_metadata
-from bc_runtime.recording.qos import parse_profiles
-from bc_runtime.recording.topic import RecordedTopic
+from bc_runtime.recording.metadata import FILE_NAME, BagMetadata, parse_record
+from bc_runtime.recording.reader import BagReader
+from bc_runtime.recording.salvage import UNKNOWN_TOPIC, Salvage, TopicRecovery
+from bc_runtime.recording.sqlite_scan import SqliteReport, scan_sqlite
+from bc_runtime.recording.sqlite_storage import SqliteStorage
+from bc_runtime.recording.storage import FileKind, kind_of
 from bc_runtime.spec.errors import RecordingError
 
 
@@ -36,7 +45,11 @@ class RecoveryReport:
         was_complete: The old files had their end; only the directory needed repair.
         torn_bytes: Bytes at the ends of the old files that belong to no whole record. Messages
             that stood complete in them were saved all the same.
-        problems: Damaged places that were skipped, in words.
+        problems: Damaged places in which messages were lost, in words.
+        notes: Damaged places that cost no message, and what else is worth knowing.
+        by_topic: What became of each topic.
+        suspect: Messages in chunks with a wrong check sum; kept only if asked for.
+        uncounted: More is lost than `by_topic` counts: nothing says how many messages stood there.
     """
 
     path: Path
@@ -45,134 +58,248 @@ class RecoveryReport:
     was_complete: bool
     torn_bytes: int
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    by_topic: Mapping[str, TopicRecovery] = field(default_factory=dict)
+    suspect: int = 0
+    uncounted: bool = False
+
+    @property
+    def lost(self) -> int:
+        """Messages that are known to be lost."""
+        return sum(topic.lost for topic in self.by_topic.values())
+
+    @property
+    def whole(self) -> bool:
+        """True if every message of the old bag is in the new one, unchanged."""
+        return not (self.lost or self.uncounted or self.suspect or self.problems)
 
 
 def recovered_path(source: Path) -> Path:
     """Return where a recovered bag goes if nobody says otherwise: `<source>_recovered`."""
     source = source.resolve()  # `.` has no name
-    return source.with_name(f'{source.stem}_recovered')
+    stem = source.name.removesuffix('.zstd')
+    return source.with_name(f'{Path(stem).stem if source.is_file() else stem}_recovered')
 
 
-def recover_bag(source: Path, destination: Path | None = None) -> RecoveryReport:
-    """Write all that can be read of an MCAP bag into a new one.
+def recover_bag(
+    source: Path, destination: Path | None = None, *, keep_suspect: bool = False
+) -> RecoveryReport:
+    """Write all that can be read of a bag into a new one.
 
     Args:
-        source: Bag directory or .mcap file; it is not changed.
+        source: Bag directory or one of its files, MCAP or SQLite; it is not changed.
         destination: Directory of the new bag, by default `<source>_recovered`.
+        keep_suspect: Keep the messages of chunks with a wrong check sum as well: all but one of
+            such a chunk are usually right.
 
     Raises:
-        BagNotFound: There is no MCAP file.
+        BagNotFound: There is no file of a bag.
         BagExists: The destination is already there.
-        BagDamaged: Not one file begins as an MCAP file.
+        BagDamaged: Nothing of a bag can be read.
+        RecordingError: The new bag could not be written, or not be read afterwards.
     """
-    files = _storage_files(source)
-    metadata = _old_metadata(source, files)
-    writer = BagWriter(
-        destination or recovered_path(source),
-        custom_data={**metadata[0], 'bc.closed': 'recovered'},
-        ros_distro=metadata[1],
-    )
-    problems: list[str] = []
-    torn_bytes, complete = 0, True
     try:
-        for file in files:
-            report = ScanReport()
-            try:
-                _copy(file, report, writer)
-            except BagDamaged as error:
-                if len(files) == 1:
-                    raise
-                report.problems.append(str(error))
-            problems += (f'{file.name}: {problem}' for problem in report.problems)
-            torn_bytes += report.torn_bytes
-            complete &= report.complete
-    finally:
-        writer.close()
-    return RecoveryReport(
-        path=writer.path,
-        messages=writer.message_count,
-        topics=len(writer.metadata().topics),
-        was_complete=complete,
-        torn_bytes=torn_bytes,
-        problems=tuple(problems),
-    )
+        bag = find_bag_files(source)
+    except BagNotFound as error:
+        raise BagNotFound(f'nothing to recover: {error}') from error
+    if not bag.files and not bag.unlisted:
+        raise BagDamaged(f'{source} holds no file with messages; nothing to recover')
+    target = destination or recovered_path(source)
+    with TemporaryDirectory(prefix='bc_recover_') as folder:
+        files, cut = _decompress(bag, Path(folder))
+        metadata = bag.metadata or _stored_metadata(files)
+        distribution = metadata.ros_distro if metadata else ''
+        writer = BagWriter(
+            target,
+            custom_data={**(metadata.custom_data if metadata else {}), 'bc.closed': 'recovered'},
+            ros_distro=distribution,
+        )
+        salvage = Salvage(
+            writer,
+            ros_distro=distribution,
+            types={topic.name: topic.type for topic in metadata.topics} if metadata else {},
+            problems=cut,
+            uncounted=bool(cut),
+        )
+        try:
+            expected = _copy(bag, files, salvage, keep_suspect=keep_suspect)
+            writer.close()
+            _verify(target, salvage.kept)
+        except OSError as error:
+            shutil.rmtree(target, ignore_errors=True)
+            raise RecordingError(f'{target} could not be written: {error}') from error
+        except BaseException:
+            with suppress(OSError):
+                writer.close()
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+    report = _report(bag, salvage, expected, metadata)
+    if not report.messages and not report.whole:
+        shutil.rmtree(target, ignore_errors=True)  # a bag of nothing is no recovered bag
+    return report
 
 
-def _copy(file: Path, report: ScanReport, writer: BagWriter) -> None:
+def _copy(
+    bag: BagFiles, files: list[Path], salvage: Salvage, *, keep_suspect: bool
+) -> Counter[str] | None:
+    """Copy all files; return how many messages they count, None if one does not."""
+    expected: Counter[str] | None = Counter()
+    for name in bag.missing:
+        salvage.problems.append(f'{name} is missing, which {FILE_NAME} lists')
+        salvage.complete, expected = False, None
+    errors: list[BagDamaged] = []
+    for file in files:
+        try:
+            counts = (
+                _copy_sqlite(file, salvage)
+                if kind_of(file) is FileKind.SQLITE
+                else _copy_mcap(file, salvage, keep_suspect=keep_suspect)
+            )
+        except BagDamaged as error:
+            errors.append(error)
+            salvage.problems.append(str(error))
+            salvage.complete, salvage.uncounted, counts = False, True, None
+        if expected is not None:
+            expected = None if counts is None else expected + Counter(counts)
+    if errors and len(errors) == len(files):
+        raise errors[0]
+    return expected
+
+
+def _copy_sqlite(file: Path, salvage: Salvage) -> Mapping[str, int] | None:
+    report = SqliteReport()
+    found: Counter[str] = Counter()
+    for stored in scan_sqlite(file, report):
+        topic = stored.topic
+        salvage.ros_distro = salvage.ros_distro or report.ros_distro
+        salvage.add_topic(topic.name, topic.definition, topic.qos, topic.serialization)
+        salvage.add_message(
+            topic.name,
+            stored.data,
+            log_time_ns=stored.log_time_ns,
+            publish_time_ns=stored.log_time_ns,
+        )
+        found[topic.name] += 1
+    for topic in report.topics:
+        salvage.add_topic(topic.name, topic.definition, topic.qos, topic.serialization)
+    salvage.problems += (f'{file.name}: {problem}' for problem in report.problems)
+    salvage.uncounted |= report.uncounted
+    salvage.lost[UNKNOWN_TOPIC] += report.lost
+    if report.problems or report.lost:
+        salvage.complete = False
+        return None
+    return found
+
+
+def _copy_mcap(file: Path, salvage: Salvage, *, keep_suspect: bool) -> Mapping[str, int] | None:
+    report = ScanReport()
     schemas: dict[int, Schema] = {}
     topics: dict[int, str] = {}
-    for record in scan(file, report):
+    found: Counter[str] = Counter()
+    for record in scan(file, report, keep_suspect=keep_suspect):
         if isinstance(record, Schema):
             schemas[record.id] = record
         elif isinstance(record, Channel):
-            if record.id in topics:
-                continue
-            schema = schemas.get(record.schema_id)
-            if schema is None:
-                report.problems.append(f'topic {record.topic} skipped: its definition is lost')
-                continue
-            try:
-                writer.add_topic(_topic(record, schema))
-            except RecordingError as error:
-                report.problems.append(str(error))
-                continue
             topics[record.id] = record.topic
-        elif isinstance(record, Message) and record.channel_id in topics:
-            writer.write(
-                topics[record.channel_id],
+            definition = definition_of(record, schemas.get(record.schema_id))
+            salvage.add_topic(record.topic, definition, qos_of(record), record.message_encoding)
+        elif isinstance(record, Message):
+            topic = topics.get(record.channel_id, UNKNOWN_TOPIC)
+            found[topic] += 1
+            salvage.add_message(
+                topic,
                 record.data,
                 log_time_ns=record.log_time,
                 publish_time_ns=record.publish_time,
                 sequence=record.sequence,
             )
+    for channel, count in report.lost.items():
+        salvage.lost[topics.get(channel, UNKNOWN_TOPIC)] += count
+    salvage.problems += (f'{file.name}: {problem}' for problem in report.problems)
+    salvage.notes += (f'{file.name}: {repair}' for repair in report.repairs)
+    salvage.torn_bytes += report.torn_bytes
+    salvage.complete &= report.complete
+    salvage.uncounted |= report.uncounted
+    salvage.suspect += report.suspect.total()
+    if report.expected is not None:
+        return report.expected
+    return None if report.problems or report.uncounted or not report.complete else found
 
 
-def _topic(channel: Channel, schema: Schema) -> RecordedTopic:
-    return RecordedTopic(
-        name=channel.topic,
-        definition=MessageDefinition(
-            type=schema.name,
-            encoding=schema.encoding,
-            text=schema.data.decode('utf-8'),
-            type_hash=channel.metadata.get('topic_type_hash', ''),
-        ),
-        qos=parse_profiles(channel.metadata.get('offered_qos_profiles')),
+def _report(
+    bag: BagFiles,
+    salvage: Salvage,
+    expected: Mapping[str, int] | None,
+    metadata: BagMetadata | None,
+) -> RecoveryReport:
+    counted = {topic.name: topic.message_count for topic in metadata.topics} if metadata else {}
+    by_topic = salvage.account(counted if expected is None else expected)
+    notes = [bag.problem, *salvage.notes] if bag.problem else salvage.notes
+    if expected is not None and bag.metadata is not None and counted != dict(expected):
+        notes.append(
+            f'{FILE_NAME} counts {sum(counted.values())} messages, its files hold '
+            f'{sum(expected.values())}'
+        )
+    return RecoveryReport(
+        path=salvage.writer.path,
+        messages=salvage.kept.total(),
+        topics=salvage.topics,
+        was_complete=salvage.complete,
+        torn_bytes=salvage.torn_bytes,
+        problems=tuple(salvage.problems),
+        notes=tuple(notes),
+        by_topic=by_topic,
+        suspect=salvage.suspect,
+        uncounted=salvage.uncounted,
     )
 
 
-def _storage_files(source: Path) -> list[Path]:
-    if source.is_file():
-        return [source]
-    files = sorted(source.glob('*.mcap'), key=_split_number)
-    if not files:
-        sqlite = ' It holds a SQLite bag; try `sqlite3 FILE .recover`.'
-        raise BagNotFound(
-            f'no .mcap file in {source}; nothing to recover.'
-            f'{sqlite if list(source.glob("*.db3")) else ""}'
-        )
-    return files
-
-
-def _split_number(path: Path) -> tuple[int, str]:
-    match = re.search(r'_(\d+)$', path.stem)
-    return (int(match[1]) if match else 0, path.name)
-
-
-def _old_metadata(source: Path, files: list[Path]) -> tuple[Mapping[str, str], str]:
-    """Return custom data and ROS distribution, from the newest place that has them."""
-    if (source / FILE_NAME).is_file():
+def _decompress(bag: BagFiles, folder: Path) -> tuple[list[Path], list[str]]:
+    """Return all files of a bag as they can be read, and which of them break off."""
+    files: list[Path] = []
+    cut: list[str] = []
+    for number, file in enumerate((*bag.files, *bag.unlisted)):
+        if kind_of(file) is not FileKind.ZSTD:
+            files.append(file)
+            continue
+        target = folder / str(number) / file.stem
+        target.parent.mkdir()
         try:
-            metadata = read_metadata(source)
-        except (BagDamaged, UnicodeDecodeError):
-            pass  # half a metadata.yaml is one of the things to recover from
-        else:
-            return metadata.custom_data, metadata.ros_distro
-    for record in scan(files[0], ScanReport()):
-        if isinstance(record, Metadata) and record.name == METADATA_RECORD:
-            metadata = parse_record(
-                record.metadata.get('serialized_metadata', ''), source=str(files[0])
-            )
-            return metadata.custom_data, metadata.ros_distro
-        if isinstance(record, Message):
-            break
-    return {}, ''
+            problem = decompress_file(file, target)
+        except OSError as error:
+            raise RecordingError(
+                f'{file} is compressed as a whole and cannot be decompressed into {folder}: '
+                f'{error}. Set TMPDIR to a folder with more room'
+            ) from error
+        cut += [problem] if problem else []
+        files.append(target)
+    return files, cut
+
+
+def _stored_metadata(files: list[Path]) -> BagMetadata | None:
+    """Return the newest metadata that a file itself holds."""
+    text, source = '', ''
+    for file in files:
+        if kind_of(file) is FileKind.SQLITE:
+            with suppress(BagDamaged), closing(SqliteStorage(file, count=False)) as storage:
+                text, source = storage.metadata or text, str(file)
+            continue
+        with suppress(BagDamaged):
+            for record in scan(file, ScanReport()):
+                if isinstance(record, Metadata) and record.name == METADATA_RECORD:
+                    text, source = record.metadata.get('serialized_metadata', text), str(file)
+    try:
+        return parse_record(text, source=source) if text else None
+    except BagDamaged:
+        return None  # topics and messages stand in the files
+
+
+def _verify(bag: Path, kept: Mapping[str, int]) -> None:
+    """Read the new bag from end to end."""
+    with BagReader(bag) as reader:
+        found = Counter(message.topic for message in reader.messages())
+    if found != Counter(kept):
+        raise RecordingError(
+            f'{bag} holds {found.total()} messages, and {sum(kept.values())} were written to it: '
+            'the disk does not keep what is written. Recover to another one with: bc recover -o'
+        )

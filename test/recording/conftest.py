@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+import sys
+
 import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_typestore
@@ -12,6 +15,8 @@ from bc_runtime.recording.definitions import MessageDefinition
 from bc_runtime.recording.labels import EpisodeLabels
 from bc_runtime.recording.qos import QosProfile
 from bc_runtime.recording.topic import RecordedTopic
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `samples`
 
 JOINTS = ('joint_1', 'joint_2', 'gripper')
 
