@@ -18,6 +18,7 @@ import yaml
 from bc_runtime.resources import robot_file, share_directory
 from bc_runtime.spec.errors import ConfigError, available, did_you_mean
 from bc_runtime.spec.robot_config import RobotConfig
+from bc_runtime.spec.ros_names import namespace_problem
 
 ParameterValue = bool | int | float | str | list[str]
 
@@ -250,6 +251,9 @@ def describe(given: Mapping[str, str]) -> Deployment:
             raise ConfigError(
                 f'{argument.name}: expected one of {available(argument.choices)}, got {value!r}'
             )
+    problem = namespace_problem(arguments['namespace'])
+    if problem:
+        raise ConfigError(f'namespace: {problem}')
     robot_path = robot_file(arguments['robot'])
     robot = RobotConfig.from_file(robot_path)
     params_file = arguments['params_file'] or str(share_directory() / 'config' / 'deploy.yaml')

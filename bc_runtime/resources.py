@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import tempfile
 
 from bc_runtime.spec.errors import ConfigError, available, did_you_mean
 
@@ -53,3 +54,31 @@ def model_directories() -> list[Path]:
     """Return where models given by name are looked for: BC_MODEL_PATH, then the shipped ones."""
     extra = [Path(p) for p in os.environ.get('BC_MODEL_PATH', '').split(os.pathsep) if p]
     return [*extra, share_directory() / 'models']
+
+
+def require_log_folder() -> None:
+    """Make the folder of ROS's logs, without which no node begins, or say why it cannot be.
+
+    ROS writes to ROS_LOG_DIR, else to `log` in ROS_HOME, else to `~/.ros/log`.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    chosen, above = os.environ.get('ROS_LOG_DIR', ''), os.environ.get('ROS_HOME', '')
+    text = chosen or f'{above or "~/.ros"}/log'
+    home = os.environ.get('HOME', '')
+    if text.startswith('~') and not home:
+        raise ConfigError(
+            'ROS keeps its logs below the home directory, and HOME is not set; set ROS_LOG_DIR to '
+            'a folder that may be written'
+        )
+    folder = Path(home + text[1:] if text.startswith('~') else text)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f'ROS cannot write its logs to {folder}: {error.strerror or error}; set ROS_LOG_DIR '
+            'to a folder that may be written'
+        ) from None

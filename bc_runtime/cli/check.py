@@ -9,8 +9,10 @@ import argparse
 from bc_runtime.binding import check_actions
 from bc_runtime.observation import bind
 from bc_runtime.policy import load_policy
-from bc_runtime.resources import model_directories, robot_file
+from bc_runtime.resources import model_directories, require_log_folder, robot_file
 from bc_runtime.spec import RobotConfig
+from bc_runtime.spec.errors import ConfigError
+from bc_runtime.spec.ros_names import namespace_problem
 
 EXIT_NOT_READY = 1
 #: How long to look for a running deployment, if it need not be there, and if it must [s].
@@ -42,6 +44,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was checked; a mismatch is an error that prints both sides."""
+    problem = namespace_problem(arguments.namespace)
+    if problem:
+        raise ConfigError(f'--namespace: {problem}')
+    require_log_folder()
     robot = RobotConfig.from_file(robot_file(arguments.robot))
     print(f'robot   {robot.name}: {len(robot.joints)} joints, {robot.command.rate_hz:g} Hz')
     policy = load_policy(arguments.model, model_dirs=model_directories())

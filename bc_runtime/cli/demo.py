@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 from pathlib import Path
 import shutil
@@ -90,6 +91,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo; exit code 0 if most trials succeeded, 1 if not, 2 for bad input."""
     if arguments.episodes < 1:
         raise BcError(f'--episodes: expected at least 1, got {arguments.episodes}')
+    for package in ('mujoco', 'PIL'):  # of the robot and of the report, which come last
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(f'No module named {package!r}', name=package)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -17,7 +17,7 @@ from bc_runtime.cli.sros2_policy import policy_xml
 from bc_runtime.deployment import ARGUMENTS, Deployment, describe
 from bc_runtime.parent import parent_has_died, release_signals
 from bc_runtime.policy.spec_of import spec_of
-from bc_runtime.resources import model_directories
+from bc_runtime.resources import model_directories, require_log_folder
 
 _POLL_S = 0.1
 
@@ -65,6 +65,7 @@ def prepare(given: Mapping[str, str]) -> Deployment:
         BcError: bad argument, robot YAML, policy file, or a policy that does not fit the robot.
     """
     deployment = describe(given)
+    require_log_folder()
     for name in ('model', 'shadow_model'):
         model = deployment.arguments[name]
         if model:

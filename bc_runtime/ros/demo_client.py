@@ -21,6 +21,7 @@ from std_srvs.srv import Trigger
 
 from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
+from bc_runtime.resources import require_log_folder
 from bc_runtime.ros import qos
 from bc_runtime.ros.runtime import make_executor, use_dds_profile
 from bc_runtime.ros.scripted_human import ScriptedHuman
@@ -76,6 +77,7 @@ class DemoClient:
         takeover: RobotConfig | None = None,
     ) -> None:
         use_dds_profile()
+        require_log_folder()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self._stop = stop
         self._alive = alive

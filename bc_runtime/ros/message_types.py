@@ -26,7 +26,7 @@ def message_class(name: str) -> type[Any]:
     package, _, message = parts
     try:
         module = importlib.import_module(f'{package}.msg')
-    except ImportError:
+    except (ImportError, TypeError, ValueError):
         raise ConfigError(
             f'the message package {package!r} of {name!r} is not installed or not sourced'
         ) from None

@@ -18,9 +18,11 @@ from std_srvs.srv import Trigger
 
 from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
+from bc_runtime.resources import require_log_folder
 from bc_runtime.ros import qos
 from bc_runtime.ros.runtime import use_dds_profile
 from bc_runtime.spec.errors import BcError
+from bc_runtime.spec.ros_names import namespace_problem
 
 #: Time for a service to be found, and for its answer [s].
 FIND_S = 5.0
@@ -39,6 +41,10 @@ class OperatorClient:
     """
 
     def __init__(self, namespace: str = '') -> None:
+        problem = namespace_problem(namespace.strip('/'))
+        if problem:
+            raise BcError(f'--namespace: {problem}')
+        require_log_folder()
         use_dds_profile()
         rclpy.init()
         place = f'/{namespace.strip("/")}' if namespace.strip('/') else ''

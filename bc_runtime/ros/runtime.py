@@ -25,7 +25,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from bc_runtime.parent import parent_has_died, release_signals
-from bc_runtime.resources import share_directory
+from bc_runtime.resources import require_log_folder, share_directory
 from bc_runtime.ros.dead_ports import shun_dead_ports
 from bc_runtime.spec.errors import BcError
 
@@ -136,6 +136,11 @@ def run_node(factory: Callable[[], Node], *, args: Sequence[str] | None = None) 
 
 
 def _run(factory: Callable[[], Node], args: Sequence[str] | None, stop: threading.Event) -> int:
+    try:
+        require_log_folder()
+    except BcError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return EXIT_BAD_INPUT
     rclpy.init(
         args=list(args) if args is not None else None,
         signal_handler_options=SignalHandlerOptions.NO,

@@ -88,7 +88,7 @@ def read_command(f: Fields, joints: Sequence[JointConfig]) -> CommandConfig:
             )
     return CommandConfig(
         type=kind,
-        topic=f.text('topic', filled=True),
+        topic=f.topic('topic'),
         joints=names,
         rate_hz=f.number('rate_hz', minimum=10.0, maximum=500.0),
         tail_s=f.number('tail_s', 0.5, above=0.0),

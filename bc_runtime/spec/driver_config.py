@@ -28,9 +28,9 @@ class DriverConfig:
 def read_driver(f: Fields) -> DriverConfig:
     """Read the section."""
     driver = DriverConfig(
-        stopped_topic=f.text('stopped_topic', ''),
-        running_topic=f.text('running_topic', ''),
-        speed_scaling_topic=f.text('speed_scaling_topic', ''),
+        stopped_topic=f.topic('stopped_topic', ''),
+        running_topic=f.topic('running_topic', ''),
+        speed_scaling_topic=f.topic('speed_scaling_topic', ''),
     )
     f.done()
     return driver

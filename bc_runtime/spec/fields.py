@@ -14,6 +14,7 @@ import reprlib
 from typing import Any, TypeVar
 
 from bc_runtime.spec.errors import ConfigError, available, did_you_mean
+from bc_runtime.spec.ros_names import topic_problem
 
 T = TypeVar('T')
 _MISSING: Any = object()
@@ -92,6 +93,14 @@ class Fields:
         if choices is not None and value not in choices:
             hint = did_you_mean(value, choices)
             raise self.fail(key, f'expected one of {available(choices)}; got {value!r}.{hint}')
+        return value
+
+    def topic(self, key: str, default: Any = _MISSING) -> str:
+        """Return the name of a ROS topic; empty only if the default is."""
+        value = self.text(key, default, filled=default is _MISSING)
+        problem = topic_problem(value) if value else ''
+        if problem:
+            raise self.fail(key, problem)
         return value
 
     def number(

@@ -45,11 +45,11 @@ def read_human(f: Fields, command: CommandConfig) -> HumanConfig:
     """Read the section; `command` decides which teleoperation fits."""
     takeover_type = f.text('takeover_type', 'bool', choices=TAKEOVER_TYPES)
     human = HumanConfig(
-        estop_topic=f.text('estop_topic', 'estop'),
-        takeover_topic=f.text('takeover_topic', ''),
+        estop_topic=f.topic('estop_topic', 'estop'),
+        takeover_topic=f.topic('takeover_topic', ''),
         takeover_type=takeover_type,
         takeover_button=(f.integer('takeover_button', minimum=0) if takeover_type == 'joy' else 0),
-        teleop_topic=f.text('teleop_topic', ''),
+        teleop_topic=f.topic('teleop_topic', ''),
         teleop_type=f.text(
             'teleop_type',
             'twist' if command.is_twist else 'joint_state',

@@ -19,6 +19,7 @@ from bc_runtime.spec.errors import RobotConfigError, available
 from bc_runtime.spec.fields import Fields
 from bc_runtime.spec.human_config import HumanConfig, read_human
 from bc_runtime.spec.joint_config import JointConfig, read_joint
+from bc_runtime.spec.ros_names import message_type_problem
 from bc_runtime.spec.text_formats import TextFormatError, parse_yaml
 
 SCHEMA_VERSION = 1
@@ -199,7 +200,7 @@ def _read(f: Fields) -> RobotConfig:
         streams=MappingProxyType(
             {name: _read_vector(section) for name, section in f.named_sections('streams', {})}
         ),
-        instruction_topic=f.text('instruction_topic', 'instruction'),
+        instruction_topic=f.topic('instruction_topic', 'instruction'),
         command=command,
         human=read_human(f.section('human', {}), command),
         driver=read_driver(f.section('driver', {})),
@@ -211,7 +212,7 @@ def _read(f: Fields) -> RobotConfig:
 
 def _read_stream(f: Fields, *, max_age_s: float) -> StreamConfig:
     return StreamConfig(
-        topic=f.text('topic', filled=True),
+        topic=f.topic('topic'),
         latency_s=f.number('latency_s', 0.0, minimum=0.0),
         max_age_s=f.number('max_age_s', max_age_s, above=0.0),
         max_skew_s=f.number('max_skew_s', max_age_s, above=0.0),
@@ -244,6 +245,9 @@ def _read_vector(f: Fields) -> VectorConfig:
         fields[name] = section.text(name)
     if not fields:
         raise f.fail('fields', 'expected at least one field, e.g. force_z: wrench.force.z')
+    problem = message_type_problem(f.text('type'))
+    if problem:
+        raise f.fail('type', problem)
     stream = VectorConfig(
         topic=base.topic,
         latency_s=base.latency_s,
