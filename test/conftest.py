@@ -149,7 +149,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     lines = [f'{report.nodeid}: {_why(report)[:300]}' for report in stats.get('rerun', ())]
     for outcome in ('passed', 'failed', 'error'):
         for report in stats.get(outcome, ()):
-            whys = [str(why) for name, why in report.user_properties if name == 'void']
+            whys = [
+                str(why) for name, why in getattr(report, 'user_properties', ()) if name == 'void'
+            ]
             lines += [f'{report.nodeid}: void, {why[:300]}' for why in whys]
     if not lines:
         return

@@ -63,6 +63,8 @@ COMPRESS_AFTER_S = 0.012
 PHYSICS_PRIORITY, CAMERA_PRIORITY = 35, 30
 #: When the process was stopped for longer than this, simulated time is not made up for [s].
 GIVE_UP_S = 0.25
+#: Without another command a velocity ends after this time [s].
+VELOCITY_S = 0.1
 WARN_EVERY_S = 2.0
 #: Trajectories that wait for the next tick.
 MOST_WAITING = 100
@@ -127,6 +129,9 @@ class SimNode(Node):
         )
         self.create_subscription(
             Float64MultiArray, 'position_commands', self._on_positions, qos.COMMAND
+        )
+        self.create_subscription(
+            Float64MultiArray, 'velocity_commands', self._on_velocities, qos.COMMAND
         )
         self.create_service(bc_srv.ResetScene, '~/reset', self._on_reset)
         self.add_on_set_parameters_callback(self._check_parameters)
@@ -332,6 +337,15 @@ class SimNode(Node):
                 self._driver.hold(msg.data)
         except SimError as error:
             self._refuse('position_commands', error)
+
+    def _on_velocities(self, msg: Float64MultiArray) -> None:
+        now_s = time.monotonic()
+        try:
+            with self._lock:
+                self._follow_newest()
+                self._driver.move(now_s=now_s, velocities=msg.data, for_s=VELOCITY_S)
+        except SimError as error:
+            self._refuse('velocity_commands', error)
 
     def _refuse(self, topic: str, error: SimError) -> None:
         # rclpy throttles by line of code: one topic's warning would silence the other's.

@@ -74,6 +74,21 @@ class Driver:
         self._positions = _checked('positions', setpoint, 1)
         self._velocities: Floats | None = None
 
+    def move(self, *, now_s: float, velocities: ArrayLike, for_s: float) -> None:
+        """Move the set-point with velocities from now on, and hold it after a time.
+
+        Args:
+            now_s: The present time.
+            velocities: (7,) rad/s and m/s.
+            for_s: What a driver of velocities waits for the next command before it stops.
+
+        Raises:
+            SimError: Not seven finite numbers.
+        """
+        way = _checked('velocities', velocities, 1) * for_s
+        positions = self.setpoint(now_s) + way
+        self.follow(now_s=now_s, times_s=[now_s + for_s], positions=positions)
+
     def follow(
         self,
         *,

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Soak: random faults of the matrix, one after the other, while a policy moves the robot.
 
-`make soak` (10 minutes), `make soak SOAK=1h`, `make soak SOAK=90s ARGS='--seed 7'`. Real nodes,
+`make soak` (10 minutes), `make soak SOAK=1h`, `make soak SOAK=90s ARGS='--seed 7'`, `--rate 200`,
+`--robot velocity` for an arm whose driver takes velocities. Real nodes,
 the injections of `harness.injections` in a random order that the seed decides, and after each one
 the same questions: did the robot react as the row demands, in time, did anything on the wire break
 a limit, did anything move that nobody asked for? The answers go to out/soak.json and to the
@@ -27,12 +28,13 @@ FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
 sys.path.insert(0, str(FOLDER))
 
-from harness import policies, robots  # noqa: E402 - the folder must be known first
+from harness import policies, robots, velocity_policy  # noqa: E402 - the folder must be known
 from harness.deployment import DeploymentUnderTest  # noqa: E402
 from harness.domains import allocate_domain  # noqa: E402
 from harness.injections import Injection, catalogue  # noqa: E402
 from harness.starvation import starvation  # noqa: E402
 from harness.strays import favour  # noqa: E402
+from harness.velocity_wire import VelocityAuditor  # noqa: E402
 from harness.wire import NS  # noqa: E402
 from harness.witness import stamp_ns  # noqa: E402
 
@@ -55,10 +57,12 @@ def seconds(text: str) -> float:
 class Soak:
     """Runs injections and keeps the score."""
 
-    def __init__(self, deployment: DeploymentUnderTest, seed: int) -> None:
+    def __init__(
+        self, deployment: DeploymentUnderTest, seed: int, *, velocities: bool = False
+    ) -> None:
         self.deployment = deployment
         self._random = random.Random(seed)
-        self._catalogue = catalogue()
+        self._catalogue = catalogue(velocities=velocities)
         self._left: list[Injection] = []
         self.rows: dict[tuple[int, str], dict[str, Any]] = {}
         self.failures: list[str] = []
@@ -91,6 +95,8 @@ class Soak:
                 self._row(injection)['void'] += 1
             else:
                 self.failures.append(f'row {injection.row}, {injection.name}: {told}')
+        if isinstance(w.wire, VelocityAuditor):
+            self._excuse(w.wire)
         d.calm()
         self._audit()
         self.cycles += 1
@@ -164,6 +170,15 @@ class Soak:
         for kept in (w.statuses, w.chunks, w.observations, w.joint_states, w.wire.measured):
             del kept[:-KEPT]
 
+    def _excuse(self, wire: VelocityAuditor) -> None:
+        """Tell the auditor when the controller could not say anything."""
+        offset_ns = self.deployment.witness.offset_ns
+        wire.excused = [
+            (begin + offset_ns, (end or time.monotonic_ns()) + offset_ns)
+            for name, begin, end in self.deployment.pauses
+            if name == 'controller'
+        ]
+
     def _explain(self) -> None:
         """Find motion in states that must not move, and motion that nobody asked for."""
         w = self.deployment.witness
@@ -190,13 +205,15 @@ class Soak:
     def passed(self) -> bool:
         return not (self.failures or self.violations or self.unexplained)
 
-    def document(self, *, seed: int, wanted_s: float, took_s: float) -> dict[str, Any]:
+    def document(self, *, seed: int, robot: str, wanted_s: float, took_s: float) -> dict[str, Any]:
         rows = [
             {'row': row, 'fault': name, **found}
             for (row, name), found in sorted(self.rows.items())
         ]
         return {
             'seed': seed,
+            'robot': robot,
+            'rate_hz': robots.RATE_HZ,
             'wanted_s': wanted_s,
             'duration_s': round(took_s, 1),
             'cycles': self.cycles,
@@ -221,8 +238,9 @@ def tell(document: dict[str, Any]) -> None:
             f'{worst:>9} {bound:>9}'
         )
     print(
-        f'\nseed {document["seed"]}: {document["cycles"]} faults in '
-        f'{document["duration_s"]:.0f} s, {document["void"]} void for want of computing time\n'
+        f'\nrobot by {document["robot"]} at {document["rate_hz"]:g} Hz, seed {document["seed"]}: '
+        f'{document["cycles"]} faults in {document["duration_s"]:.0f} s, {document["void"]} void '
+        'for want of computing time\n'
         f'{document["commands"]} commands on the wire: {len(document["violations"])} limit '
         f'violations, {len(document["unexplained_motions"])} unexplained motions'
     )
@@ -236,18 +254,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
     parser.add_argument('--duration', type=seconds, default=600.0, help='e.g. 10min, 1h or 90s')
     parser.add_argument('--seed', type=int, default=1, help='decides the order of the faults')
+    parser.add_argument(
+        '--rate', type=float, default=robots.RATE_HZ, help='control rate [Hz], e.g. 200'
+    )
+    parser.add_argument(
+        '--robot', choices=('position', 'velocity'), default='position', help='what it takes'
+    )
     parser.add_argument('--out', type=Path, default=ROOT / 'out' / 'soak.json')
     arguments = parser.parse_args()
+    if arguments.rate != robots.RATE_HZ:  # the harness knows one rate, from its environment
+        os.environ['BC_TEST_RATE_HZ'] = f'{arguments.rate:g}'
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+    velocities = arguments.robot == 'velocity'
     favour(os.getpid(), niceness=-5)
     domain, _descriptor = allocate_domain()
     folder = Path(tempfile.mkdtemp(prefix='bc_soak_'))
     deployment = DeploymentUnderTest(
         folder / 'deployment',
         domain=domain,
-        robot=robots.write(folder / 'gentle.yaml', robots.gentle()),
-        model=policies.orbit(folder / 'orbit.onnx'),
+        robot=robots.write(
+            folder / 'arm.yaml', robots.by_velocities() if velocities else robots.gentle()
+        ),
+        model=(velocity_policy if velocities else policies).orbit(folder / 'orbit.onnx'),
     ).start()
-    soak = Soak(deployment, arguments.seed)
+    soak = Soak(deployment, arguments.seed, velocities=velocities)
     begin = time.monotonic()
     try:
         deployment.calm()
@@ -260,6 +290,7 @@ def main() -> int:
     finally:
         document = soak.document(
             seed=arguments.seed,
+            robot=arguments.robot,
             wanted_s=arguments.duration,
             took_s=time.monotonic() - begin,
         )

@@ -103,3 +103,15 @@ def test_wrong_joint_names_are_refused(names: tuple[str, ...]) -> None:
 def test_point_of_the_wrong_size_is_refused() -> None:
     with pytest.raises(SimError, match='expected 7 velocities in each point, got 2'):
         in_robot_order([[1.0, 2.0]], joint_order(JOINT_NAMES), 'velocities')
+
+
+def test_a_velocity_moves_the_setpoint_until_the_next_one_or_the_timeout() -> None:
+    driver = Driver(np.zeros(7))
+    driver.move(now_s=1.0, velocities=[1.0] * 7, for_s=0.1)
+    assert driver.setpoint(1.05) == pytest.approx([0.05] * 7)
+    driver.move(now_s=1.05, velocities=[-2.0] * 7, for_s=0.1)
+    assert driver.setpoint(1.10) == pytest.approx([-0.05] * 7)
+    assert driver.setpoint(9.0) == pytest.approx([-0.15] * 7), 'nobody said anything any more'
+    with pytest.raises(SimError):
+        driver.move(now_s=9.0, velocities=[np.nan] * 7, for_s=0.1)
+    assert driver.setpoint(9.1) == pytest.approx([-0.15] * 7)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import signal
 from typing import Any
 
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from bc_runtime.ros import qos
@@ -156,10 +156,27 @@ def _refused_parameter(d: DeploymentUnderTest) -> int:
     return at_ns
 
 
-def catalogue() -> Sequence[Injection]:
-    """Return the faults; each may be given again and again."""
+#: What a robot that takes velocities does not have: its tracking is not watched, and a jump of a
+#: velocity is a velocity, which the limiter cuts.
+NOT_BY_VELOCITIES = ('joint states freeze', 'the policy jumps', 'the drives are blocked')
+
+
+def catalogue(*, velocities: bool = False) -> Sequence[Injection]:
+    """Return the faults; each may be given again and again.
+
+    Args:
+        velocities: For the robot that takes velocities.
+    """
+    return [one for one in _all(velocities) if not velocities or one.name not in NOT_BY_VELOCITIES]
+
+
+def _all(velocities: bool) -> Sequence[Injection]:
     both = ['front', 'wrist']
-    commander = _OnTopic(JointTrajectory, 'joint_trajectory')
+    commander = (
+        _OnTopic(Float64MultiArray, 'velocity_commands')
+        if velocities
+        else _OnTopic(JointTrajectory, 'joint_trajectory')
+    )
     stopped = _OnTopic(Bool, 'robot_stopped', Bool(data=True), Bool(data=False))
     hole = ('COVERAGE_HOLE', 'OBSERVATION_STALE')
     after_plan = ('HELD', 'ALIGN')

@@ -64,6 +64,18 @@ def gentle() -> dict[str, Any]:
     return robot
 
 
+def by_velocities() -> dict[str, Any]:
+    """Return the gentle arm with a driver that takes velocities."""
+    robot = gentle()
+    robot['command'] |= {
+        'type': 'float64_multi_array',
+        'interface': 'velocity',
+        'topic': 'velocity_commands',
+    }
+    del robot['command']['tail_s']
+    return robot
+
+
 def write(path: Path, robot: dict[str, Any]) -> Path:
     """Write a robot YAML."""
     path.write_text(yaml.safe_dump(robot, sort_keys=False), encoding='utf-8')

@@ -18,7 +18,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -26,6 +26,7 @@ from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
 from bc_runtime.ros import qos
 from bc_runtime.spec import RobotConfig
+from harness.velocity_wire import VelocityAuditor
 from harness.wire import NS, WireAuditor
 
 #: Longest time for anything to happen on a busy machine [s].
@@ -78,7 +79,8 @@ class Witness:
         self.node = Node('witness', context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        self.wire = WireAuditor(robot)
+        velocities = robot.command.takes_velocities
+        self.wire = VelocityAuditor(robot) if velocities else WireAuditor(robot)
         self.statuses: list[Any] = []
         self.events: list[Any] = []
         self.chunks: list[Any] = []
@@ -87,7 +89,8 @@ class Witness:
         self.episodes: list[Any] = []
         self.policy: Any = None
         listen = self.node.create_subscription
-        listen(JointTrajectory, robot.command.topic, self._on_command, _DEEP)
+        kind = Float64MultiArray if velocities else JointTrajectory
+        listen(kind, robot.command.topic, self._on_command, _DEEP)
         listen(bc_msg.ControllerStatus, 'controller/status', self.statuses.append, _DEEP)
         listen(bc_msg.StateEvent, 'controller/events', self.events.append, qos.EVENTS)
         listen(bc_msg.ActionChunk, 'action_chunk', self.chunks.append, _DEEP)
