@@ -36,6 +36,9 @@ class HumanPort:
         self._beat_ns: int | None = None
         self._leader: tuple[float, ...] | None = None
         self._leader_ns: int | None = None
+        self._unusable = ''
+        self.dropped = 0
+        """Messages of the leader that could not be used."""
 
     def on_takeover(
         self, pressed: bool, *, arrival_ns: int, policy_moves: bool = False
@@ -60,11 +63,15 @@ class HumanPort:
             arrival_ns: Monotonic.
         """
         at = dict(zip(names, values, strict=False))
-        if any(name not in at for name in self._joints):
+        missing = [name for name in self._joints if name not in at]
+        odd = [n for n in self._joints if n in at and not math.isfinite(at[n])]
+        if missing or odd:
+            self.dropped += 1
+            what = f'without {", ".join(missing)}' if missing else f'{odd[0]} is {at[odd[0]]}'
+            self._unusable = f'teleoperation messages cannot be used: {what}'
             return
-        leader = tuple(float(at[name]) for name in self._joints)
-        if all(map(math.isfinite, leader)):
-            self._leader, self._leader_ns = leader, arrival_ns
+        self._leader = tuple(float(at[name]) for name in self._joints)
+        self._leader_ns, self._unusable = arrival_ns, ''
 
     def aligned(self, command: Sequence[float]) -> bool:
         """Whether the human may engage at this command."""
@@ -89,5 +96,6 @@ class HumanPort:
         if self._beat_ns is None or mono_ns - self._beat_ns > self._patience_ns:
             found[Flag.HUMAN_HEARTBEAT_LOST] = 'the hold-to-run signal is silent'
         if self._leader_ns is None or mono_ns - self._leader_ns > self._patience_ns:
-            found[Flag.HUMAN_STREAM_STALE] = 'the teleoperation stream is silent'
+            silent = 'the teleoperation stream is silent'
+            found[Flag.HUMAN_STREAM_STALE] = self._unusable or silent
         return found

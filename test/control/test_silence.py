@@ -148,7 +148,11 @@ class GapRig(Rig):
 
 
 def moving(**fields: object) -> GapRig:
-    rig = GapRig(**fields)
+    return in_motion(GapRig(**fields))
+
+
+def in_motion(rig: GapRig) -> GapRig:
+    """Bring a new rig into fast motion by its policy."""
     rig.loop.set_policy(POLICY, SPEC)
     rig.run(0.2)
     rig.post(Event.CONFIGURED)
