@@ -4,14 +4,15 @@
 
 The kernel sends SIGINT to a child when its parent dies, however that happens. Every process of a
 deployment is started so, `bc deploy` by `ros2 launch` too. A signal that comes while the child
-still imports its modules waits until the child can act on it; Python would die of it, or print a
-traceback.
+still starts waits until the child can act on it; Python would die of it, or print a traceback.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+from pathlib import Path
 import shutil
 import signal
 
@@ -57,6 +58,20 @@ def ending_with_parent(*, hold: bool = False) -> tuple[str, ...]:
 def release_signals() -> None:
     """Let signals come that were held back; the handlers must be there."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+
+
+def signal_waits() -> bool:
+    """Tell whether a signal has come to this process and is held back."""
+    return bool(signal.sigpending() & set(HELD))
+
+
+def holds_signals(pid: int) -> bool:
+    """Tell whether a child has not released its signals: it still starts, and moves nothing."""
+    with contextlib.suppress(OSError):
+        for line in Path(f'/proc/{pid}/status').read_text(encoding='utf-8').splitlines():
+            if line.startswith('SigBlk:'):
+                return bool(int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1)
+    return False
 
 
 def parent_has_died() -> bool:

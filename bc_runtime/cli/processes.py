@@ -42,6 +42,7 @@ class Process:
         stop_s: Time to end after SIGINT [s].
         restarted: When it was started again [s, monotonic].
         heart: How its heart beats; None if nobody listens.
+        starting: It was killed because it did not even begin; nothing failed.
         settings: What was set while it ran; None if it is never started again.
     """
 
@@ -54,6 +55,7 @@ class Process:
     restarted: list[float] = field(default_factory=list)
     heart: HeartbeatWatch | None = None
     settings: KeptSettings | None = None
+    starting: bool = False
     popen: subprocess.Popen[bytes] = field(init=False)
 
     def restartable(self) -> bool:
@@ -276,7 +278,11 @@ class ProcessGroup:
         # memory behind.
         latest_s = started_s + BRAKE_MARGIN_S + END_TIME_S
         self._end(others, max(END_TIME_S, latest_s - time.monotonic()))
-        problems = [f'{p.name} {_how_it_ended(p)}' for p in running if p.popen.returncode != 0]
+        problems = [
+            f'{p.name} {_how_it_ended(p)}'
+            for p in running
+            if p.popen.returncode != 0 and not p.starting
+        ]
         for process in self._processes:
             for each in (process.heart, process.settings):
                 if each is not None:
@@ -297,6 +303,7 @@ class ProcessGroup:
             try:
                 process.popen.wait(timeout=max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
+                process.starting = process.hold and parent.holds_signals(process.popen.pid)
                 process.popen.kill()
                 process.popen.wait()
 

@@ -56,9 +56,12 @@ _LOAD_TIMEOUT_S = 120.0
 class InferenceNode(DeploymentNode):
     """See the module's docstring."""
 
+    NOTED_BY_NODE = frozenset({'model'})
+
     def __init__(self) -> None:
         super().__init__('inference', PARAMETERS)
-        self.noted_later = frozenset({'model'})
+        # The folder of this one stays allowed, whatever is swapped in.
+        self._first_model = str(self.get_parameter('model').value)
         self._slot = PolicySlot()
         self._worker: threading.Thread | None = None
         self._wake = threading.Condition()
@@ -91,11 +94,11 @@ class InferenceNode(DeploymentNode):
         value = lambda name: self.get_parameter(name).value  # noqa: E731
         self._shadow = role_of(self) == 'shadow'
         self._slot = PolicySlot(on_change=self._on_slot)
-        self._directories = ModelFolders.of(value('model_directories'), value('model'))
+        self._directories = ModelFolders.of(value('model_directories'), self._first_model)
         self._loop = InferenceLoop(self._slot, trigger_options(self))
         self._publisher = self.create_publisher(bc_msg.ActionChunk, 'action_chunk', qos.DATA)
         self._info_publisher = self.create_publisher(bc_msg.PolicyInfo, 'policy_info', qos.LATCHED)
-        self._load(value('model'))
+        self._load(str(self.kept_settings.pop('model', '') or value('model')))
         status = self._slot.wait(_LOAD_TIMEOUT_S)
         if status.state is not SlotState.READY:
             raise PolicyError(status.reason or f'{status.requested!r} is still being loaded')

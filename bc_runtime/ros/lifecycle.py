@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import traceback
+from typing import ClassVar
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
@@ -31,18 +32,25 @@ _AUTOSTART = Parameter(
 class DeploymentNode(LifecycleNode):
     """A lifecycle node that can start itself and comes to rest before its process ends."""
 
+    #: Parameters that a sub-class notes and takes up itself: setting them only begins something.
+    NOTED_BY_NODE: ClassVar[frozenset[str]] = frozenset()
+
     def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
         self.live_settings = LiveSettings.of_process()
-        kept = self.live_settings.read()
+        #: What was set in the process that this one takes the place of.
+        self.kept_settings = self.live_settings.read()
         super().__init__(
-            name, parameter_overrides=[RosParameter(key, value=kept[key]) for key in kept]
+            name,
+            parameter_overrides=[
+                RosParameter(key, value=value)
+                for key, value in self.kept_settings.items()
+                if key not in self.NOTED_BY_NODE
+            ],
         )
         self.exit_code = EXIT_OK
         self._failed = False
         self._active = False
         declare(self, [*parameters, _AUTOSTART])
-        #: Parameters that a sub-class notes itself: setting them only begins something.
-        self.noted_later: frozenset[str] = frozenset()
         self.add_post_set_parameters_callback(self._note_settings)
         self._own = {
             id(each)
@@ -90,7 +98,7 @@ class DeploymentNode(LifecycleNode):
         """Keep what is set now for a process that may have to take this one's place."""
         for each in changed:
             self.get_logger().debug(f'{each.name} is set to {each.value!r}')
-            if each.name not in self.noted_later:
+            if each.name not in self.NOTED_BY_NODE:
                 plain = isinstance(each.value, bool | int | float | str)
                 self.live_settings.note(each.name, each.value if plain else list(each.value))
 

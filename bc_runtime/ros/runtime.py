@@ -24,7 +24,7 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from bc_runtime.parent import parent_has_died, release_signals
+from bc_runtime.parent import parent_has_died, release_signals, signal_waits
 from bc_runtime.resources import require_log_folder, share_directory
 from bc_runtime.ros.dead_ports import shun_dead_ports
 from bc_runtime.spec.errors import BcError
@@ -105,9 +105,6 @@ class _Signals:
         self._first = 0.0
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
-        release_signals()
-        if parent_has_died():
-            self.stop.set()
 
     @staticmethod
     def ignore() -> None:
@@ -130,7 +127,9 @@ def run_node(factory: Callable[[], Node], *, args: Sequence[str] | None = None) 
     use_dds_profile()
     signals = _Signals()
     try:
-        return EXIT_OK if signals.stop.is_set() else _run(factory, args, signals.stop)
+        if signals.stop.is_set() or signal_waits() or parent_has_died():
+            return EXIT_OK
+        return _run(factory, args, signals.stop)
     finally:
         signals.ignore()
 
@@ -166,6 +165,8 @@ def _run(factory: Callable[[], Node], args: Sequence[str] | None, stop: threadin
 def _spin(node: Any, executor: Executor, stop: threading.Event) -> int:
     if hasattr(node, 'begin'):
         node.begin()
+    # Whoever starts this process knows by this that it has begun, and may have to brake.
+    release_signals()
     ends_itself = hasattr(node, 'finished')
     make_way = getattr(node, 'make_way', lambda: None)
     while not stop.is_set() and not (ends_itself and node.finished()):

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from bc_runtime.parent import VARIABLE, ending_with_parent, parent_has_died
+from bc_runtime.parent import VARIABLE, ending_with_parent, holds_signals, parent_has_died
 
 #: Says its process id, waits for a line, and only then has handlers.
 SLOW = """
@@ -39,6 +39,7 @@ def test_a_signal_waits_until_the_child_can_act_on_it(number: signal.Signals) ->
     )  # fmt: skip
     assert child.stdout is not None
     assert int(child.stdout.readline()) == child.pid
+    assert holds_signals(child.pid)
     child.send_signal(number)
     out, err = child.communicate('go\n', timeout=60.0)
     assert (out, err, child.returncode) == (f'signal {number:d}\n', '', 0)
@@ -68,6 +69,7 @@ def test_a_parent_that_died_too_early_for_the_kernel_is_noticed(
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     assert not parent_has_died()
+    assert not holds_signals(os.getpid())
     monkeypatch.setenv(VARIABLE, str(os.getppid()))
     assert not parent_has_died()
     monkeypatch.setenv(VARIABLE, str(os.getpid()))

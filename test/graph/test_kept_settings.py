@@ -15,10 +15,12 @@ from bc_msgs.msg import PolicyInfo
 
 
 @pytest.fixture
-def other(tmp_path_factory):
-    """Return another policy that moves for ever."""
-    path = tmp_path_factory.mktemp('other') / 'other.onnx'
-    return policies.orbit(path, ranges={'state.joint_1': (-9.0, 9.0)})
+def other(tmp_path, monkeypatch):
+    """Return another policy that moves for ever, in another folder that models may come from."""
+    folder = tmp_path / 'others'
+    folder.mkdir()
+    monkeypatch.setenv('BC_MODEL_PATH', str(folder))
+    return policies.orbit(folder / 'other.onnx', ranges={'state.joint_1': (-9.0, 9.0)})
 
 
 def value_of(w, name):
@@ -27,9 +29,7 @@ def value_of(w, name):
     return value.string_value or value.integer_value
 
 
-@pytest.mark.parametrize('deployed', [('--record', 'none', '--model_directories', '/')],
-                         indirect=True)  # fmt: skip
-def test_what_was_swapped_in_comes_back_after_a_crash(deployed, other):
+def test_what_was_swapped_in_comes_back_after_a_crash(other, deployed, orbit):
     """Regressions pinned: the launch's policy acted after a restart, and the seed was lost."""
     command, w = deployed
     first = w.policy.policy_id
@@ -49,4 +49,7 @@ def test_what_was_swapped_in_comes_back_after_a_crash(deployed, other):
     assert 'with what was set:' in command.stderr
     assert 'POLICY_CHANGED' not in {event.code for event in w.events}
     start(w)
+    # Where the first model lies, models may still come from.
+    w.set_parameters('inference', {'model': str(orbit)})
+    w.until(lambda: w.policy.policy_id == first, 'the first policy again')
     assert w.wire.report().violations == []
