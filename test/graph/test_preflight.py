@@ -96,9 +96,11 @@ def test_a_recorder_is_no_driver(deploy):
     """Regressions pinned: `1 listening` was the recorder, and no driver was there."""
     deployment = deploy(record=True)
     w = deployment.witness
+    ears = lambda: {  # noqa: E731
+        each.node_name for each in w.node.get_subscriptions_info_by_topic('/joint_trajectory')
+    }
+    w.until(lambda: 'recorder' in ears(), 'the recorder')
     assert any(item.startswith('command: ') for item in ask(w).passed)
-    ears = [each.node_name for each in w.node.get_subscriptions_info_by_topic('/joint_trajectory')]
-    assert 'recorder' in ears
     deployment.kill('sim_robot')
     (ours,) = (each for each in w.node.subscriptions if each.topic_name == '/joint_trajectory')
     w.node.destroy_subscription(ours)
