@@ -33,7 +33,7 @@ RESTARTS_VARIABLE = 'BC_RESTARTS'
 #: Time for the controller to brake, on top of what the robot's limits allow [s].
 BRAKE_MARGIN_S = 1.2
 #: Time for every other process to end [s].
-END_TIME_S = 0.5
+END_TIME_S = 1.0
 
 #: Parameters that only launch arguments may set.
 OWNED_PARAMETERS = (
