@@ -247,7 +247,9 @@ class ControlLoop:
         command = self._command(step, point, mono_ns)
         self._note(command, mono_ns)
         self.plan.advance(step.speed_scale, self.dt_ns)
-        return self._result(step, point, command, mono_ns, ros_ns)
+        result = self._result(step, point, command, mono_ns, ros_ns)
+        self._silence.decided(speaks=command is not None, mono_ns=mono_ns)
+        return result
 
     def in_time(self, now_ns: int) -> bool:
         """Return whether the last command may still be sent; if not, it never was."""

@@ -147,8 +147,6 @@ class Silence:
     def note(self, *, speaks: bool, mono_ns: int, fresh: bool) -> None:
         """Note whether this tick gave a command; `fresh`: the joint states are."""
         self._before = self._kept()
-        self._way = _Way.MADE if speaks else _Way.DONE
-        self._ticked_ns = mono_ns
         withheld = self._unsure and self._asked and not speaks
         self._unsure = withheld
         self._asked = False
@@ -158,6 +156,11 @@ class Silence:
         else:
             self._alone += withheld
             self._quiet = self._quiet + 1 if fresh else 0
+
+    def decided(self, *, speaks: bool, mono_ns: int) -> None:
+        """Note that a tick has come to its end; its command, if there is one, may go out."""
+        self._way = _Way.MADE if speaks else _Way.DONE
+        self._ticked_ns = mono_ns
 
     def sent(self, begin_ns: int, end_ns: int) -> None:
         """Note when the command was handed over; it left in between (monotonic).

@@ -280,6 +280,31 @@ STEPS = st.one_of(
 )  # fmt: skip
 
 
+def take_step(rig: GapRig, what: object, value: object) -> None:
+    """Do one of `STEPS`."""
+    if what == 'run':
+        rig.run(value / 100)
+    elif what == 'skip':
+        rig.skip(value)
+        rig.step()
+    elif what == 'late':
+        rig.late = value
+        rig.step()
+    elif what == 'estop':
+        rig.loop.on_estop(value)
+        rig.step()
+    elif what == 'human':
+        rig.human = value
+        if not value:
+            rig.loop.on_takeover(False, arrival_ns=rig.t)
+        rig.step()
+    elif what in ('fresh', 'policy'):
+        setattr(rig, what, value)
+    else:
+        rig.post(what)
+        rig.step()
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(STEPS, min_size=2, max_size=14))
 @example([('estop', True), ('run', 1), ('estop', False), (Event.RESET, 0), (Event.START, 0)])
@@ -288,25 +313,5 @@ STEPS = st.one_of(
 def test_property_no_gap_sends_the_driver_anywhere_faster_than_the_limits_allow(steps):
     rig = moving()
     for what, value in steps:
-        if what == 'run':
-            rig.run(value / 100)
-        elif what == 'skip':
-            rig.skip(value)
-            rig.step()
-        elif what == 'late':
-            rig.late = value
-            rig.step()
-        elif what == 'estop':
-            rig.loop.on_estop(value)
-            rig.step()
-        elif what == 'human':
-            rig.human = value
-            if not value:
-                rig.loop.on_takeover(False, arrival_ns=rig.t)
-            rig.step()
-        elif what in ('fresh', 'policy'):
-            setattr(rig, what, value)
-        else:
-            rig.post(what)
-            rig.step()
+        take_step(rig, what, value)
     finish(rig)
