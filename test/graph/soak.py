@@ -32,6 +32,7 @@ from harness import policies, robots, velocity_policy  # noqa: E402 - the folder
 from harness.deployment import DeploymentUnderTest  # noqa: E402
 from harness.domains import allocate_domain  # noqa: E402
 from harness.injections import Injection, catalogue  # noqa: E402
+from harness.reaction import STARVATION  # noqa: E402
 from harness.starvation import starvation  # noqa: E402
 from harness.strays import favour  # noqa: E402
 from harness.velocity_wire import VelocityAuditor  # noqa: E402
@@ -89,8 +90,9 @@ class Soak:
         if injection.codes and not told and self._random.random() < 0.5:
             w.watch(self._random.uniform(0.2, 1.0))  # nothing may move before somebody asks
         if told:
-            starved = starvation(d, begin_ns)
-            if starved:
+            # Data that came late, where the fault did not hold it up, is the machine's doing, too.
+            late = {e.code for e in w.events[events:]} & (STARVATION - set(injection.codes))
+            if starvation(d, begin_ns) or late:
                 self.void += 1
                 self._row(injection)['void'] += 1
             else:
