@@ -64,7 +64,7 @@ def test_row_40_disk_is_full_and_row_41_recorder_dies(recorded, faults, tmp_path
     late, wire = goes_on_within(recorded, events, missed), recorded.audit()
     with BagReader(full) as reader:
         assert reader.topics['/controller/status'].message_count > 50
-    assert 'GB are free; recording stops at' in recorded.log('recorder')
+    assert 'GB are free at' in recorded.log('recorder')
     w.call('recorder/stop_episode', _stop_request(), _stop_type())
     w.until(lambda: 'RECORDER' not in w.status.reason, 'the end of the warning')
     faults.add(
