@@ -53,6 +53,7 @@ class StreamFacts:
         expected_hz: Rate that is needed.
         rate_hz: Rate that came.
         offset_s: Stamp minus time of receipt of the last message; NaN without stamps.
+        foreign_clock: Which other clock its stamps are of, and what to do; empty for this one.
         content: Of pictures: size and encoding.
         problem: Why the last message is of no use; empty if it is.
     """
@@ -62,6 +63,7 @@ class StreamFacts:
     expected_hz: float
     rate_hz: float
     offset_s: float = math.nan
+    foreign_clock: str = ''
     content: str = ''
     problem: str = ''
 
@@ -104,6 +106,7 @@ class PreflightFacts:
         refusals: Why a start would be refused now, by the controller itself.
         measured: Joint -> position; None without joint states.
         streams: Joint states and cameras that were watched.
+        clock: Why the ROS clock does not go; empty where it does.
         qos: Topic -> why the middleware will not connect it; empty where it does.
         commanders: Other nodes that publish on the command topic.
         listeners: How many listen to the command and may be the driver.
@@ -117,6 +120,7 @@ class PreflightFacts:
     measured: Mapping[str, float] | None
     streams: Sequence[StreamFacts] = ()
     qos: Mapping[str, str] = field(default_factory=dict)
+    clock: str = ''
     commanders: Sequence[str] = ()
     listeners: int = 0
     onlookers: Sequence[str] = ()
@@ -144,7 +148,7 @@ def judge(facts: PreflightFacts, robot: RobotConfig, *, dry_run: bool) -> list[P
         *_controller(facts),
         *_joints(facts, robot),
         *(_stream(each) for each in facts.streams),
-        *_clocks(facts.streams),
+        *_clocks(facts.streams, facts.clock),
         *_topics(facts, robot, dry_run=dry_run),
         *_policy(facts.policy),
         *_rehearsal(facts, robot),
@@ -230,7 +234,11 @@ def _stream(stream: StreamFacts) -> PreflightItem:
     )
 
 
-def _clocks(streams: Sequence[StreamFacts]) -> Iterator[PreflightItem]:
+def _clocks(streams: Sequence[StreamFacts], problem: str) -> Iterator[PreflightItem]:
+    foreign = [f'{each.name}: {each.foreign_clock}' for each in streams if each.foreign_clock]
+    if problem or foreign:
+        yield PreflightItem(name='clocks', ok=False, text=problem or '; '.join(foreign))
+        return
     stamped = [each for each in streams if math.isfinite(each.offset_s)]
     if not stamped:
         return

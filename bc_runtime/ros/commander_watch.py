@@ -10,6 +10,7 @@ import threading
 from rclpy.node import Node
 
 from bc_runtime.control import ControlLoop
+from bc_runtime.ros.steady_timer import steady_timer
 from bc_runtime.safety import Flag
 
 #: How often to look for other publishers [s].
@@ -62,7 +63,7 @@ class PublisherWatch:
         self._topics = tuple(topics)
         self._own, self._most = own, most
         self._tell = tell
-        node.create_timer(_LOOK_S, self._look)
+        steady_timer(node, _LOOK_S, self._look)
 
     def _look(self) -> None:
         texts = []

@@ -44,6 +44,7 @@ from bc_runtime.ros.recorder_watch import RecorderWatch
 from bc_runtime.ros.run_policy import RunPolicyServer
 from bc_runtime.ros.runtime import STOP_TIMEOUT_S, run_node
 from bc_runtime.ros.scheduling import prefer_this_thread, step_forward
+from bc_runtime.ros.steady_timer import steady_timer
 from bc_runtime.ros.swap_guard import SwapGuard
 from bc_runtime.ros.tick_clocks import TickClocks
 from bc_runtime.ros.tick_thread import Tick, TickThread
@@ -129,7 +130,7 @@ class ControllerNode(DeploymentNode):
         if not self._dry_run:  # there the other one has the robot; this one only watches
             CommanderWatch(self, self._loop, self._lock, self._output.topic)
         self._limiter = LimiterShare(self._loop.dt_ns * 1e-9)
-        self.create_timer(SAY_S, self._say)
+        steady_timer(self, SAY_S, self._say)
         self._loop.post(Event.CONFIGURED)
         priority, cpu = (self.get_parameter(name).value for name in ('realtime_priority', 'cpu'))
         self._thread = TickThread(

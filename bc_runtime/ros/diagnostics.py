@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from bc_runtime.ros import qos
+from bc_runtime.ros.steady_timer import steady_timer
 
 PERIOD_S = 1.0
 
@@ -23,7 +24,7 @@ class Diagnostics:
         self._node = node
         self._collect = collect
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DATA)
-        self._timer = node.create_timer(PERIOD_S, self._publish)
+        self._timer = steady_timer(node, PERIOD_S, self._publish)
 
     def _publish(self) -> None:
         level, message, facts = self._collect()

@@ -19,7 +19,7 @@ from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 
 from bc_runtime.ros import qos
-from bc_runtime.ros.latched_input import listen_latched
+from bc_runtime.ros.latched_input import listen_latched, listen_to_any
 from bc_runtime.spec import RobotConfig
 from bc_runtime.spec.joint_config import TWIST_AXES
 
@@ -65,7 +65,7 @@ class HumanInput:
             # Drivers of joysticks differ in their reliability, and repeat what they say.
             node.create_subscription(Joy, robot.human.takeover_topic, self._joy, qos.SENSOR)
         elif human.takeover_type == 'bool':
-            node.create_subscription(Bool, robot.human.takeover_topic, self._bool, qos.DATA)
+            listen_to_any(node, Bool, robot.human.takeover_topic, self._bool)
         else:
             node.create_service(SetBool, '~/takeover', self._serve)
         message, callback = self._leaders()[human.teleop_type]

@@ -17,6 +17,7 @@ from rclpy.node import Node
 from bc_msgs import msg as bc_msg
 from bc_runtime.control import ControlLoop
 from bc_runtime.deployment import INFERENCE_RESTARTS, RESTART_WINDOW_S
+from bc_runtime.ros.steady_timer import steady_timer
 from bc_runtime.safety import Flag, RestartCount
 
 #: The part of an endpoint's id that all endpoints of a process share (a GUID prefix of DDS).
@@ -39,7 +40,7 @@ class InferenceWatch:
         self._lock = lock
         self._ready: tuple[int, str] | None = None  # process id, policy id
         self._count = RestartCount(most=INFERENCE_RESTARTS, window_s=RESTART_WINDOW_S)
-        node.create_timer(_LOOK_S, self._look)
+        steady_timer(node, _LOOK_S, self._look)
 
     def _look(self) -> None:
         """Count the processes that offer a policy."""

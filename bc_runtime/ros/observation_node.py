@@ -11,6 +11,7 @@ observation tells why.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 import os
 import sys
@@ -37,14 +38,18 @@ from bc_runtime.observation import (
     StreamRequest,
 )
 from bc_runtime.observation.serialized import read_compressed_image, read_image
+from bc_runtime.observation.stamp_clock import foreign_clock
 from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.diagnostics import Diagnostics
+from bc_runtime.ros.latched_input import listen_latched
 from bc_runtime.ros.lifecycle import DeploymentNode
 from bc_runtime.ros.message_types import message_class
 from bc_runtime.ros.parameters import Parameter
 from bc_runtime.ros.runtime import run_node
 from bc_runtime.ros.scheduling import step_forward
+from bc_runtime.ros.steady_timer import steady_timer
+from bc_runtime.ros.unheard import clock_problem, unheard
 from bc_runtime.spec import BcError, PolicySpec, RobotConfig, StreamConfig
 
 PARAMETERS = (
@@ -73,6 +78,8 @@ PARAMETERS = (
 
 #: How often to look for a reason when no valid observation can be made [s].
 LOOK_PERIOD_S = 0.01
+#: When to look beyond the stream itself for why it does not serve [s].
+EXPLAIN_AFTER_S = 2.0
 #: How often to repeat a reason that has been told [s].
 COMPLAINT_PERIOD_S = 0.1
 #: Part of the period that an observation may come early; on average the rate is kept.
@@ -112,6 +119,8 @@ class ObservationNode(DeploymentNode):
         self._served = False
         self._began = 0.0
         self._problem = ''
+        #: Topic -> newest stamp of its messages.
+        self._stamps: dict[str, int] = {}
 
     def configure(self) -> None:
         """Read the robot and wait for a policy."""
@@ -126,10 +135,8 @@ class ObservationNode(DeploymentNode):
         self.create_subscription(
             bc_msg.ExecutionState, 'execution_state', self._on_execution_state, qos.COMMAND
         )
-        self.create_subscription(
-            String, self._robot.instruction_topic, self._on_instruction, qos.LATCHED
-        )
-        self._complaints = self.create_timer(LOOK_PERIOD_S, self._complain)
+        listen_latched(self, String, self._robot.instruction_topic, self._on_instruction)
+        self._complaints = steady_timer(self, LOOK_PERIOD_S, self._complain)
         self._diagnostics = Diagnostics(self, self._diagnose)
 
     def activate(self) -> None:
@@ -230,7 +237,9 @@ class ObservationNode(DeploymentNode):
     def _stamp(self, config: StreamConfig, msg: object) -> int:
         """Return the time of a sample on the ROS clock, as the stream's clock says."""
         if config.clock == 'header' and hasattr(msg, 'header'):
-            return convert.to_ns(msg.header.stamp)
+            stamp_ns = convert.to_ns(msg.header.stamp)
+            self._stamps[config.topic] = stamp_ns
+            return stamp_ns
         return self.get_clock().now().nanoseconds
 
     def _on_joint_state(self, msg: JointState) -> None:
@@ -257,6 +266,8 @@ class ObservationNode(DeploymentNode):
             return
         if config.clock == 'arrival':
             stamp_ns = self.get_clock().now().nanoseconds
+        else:
+            self._stamps[config.topic] = stamp_ns
         self._assembler.push_image(
             camera, stamp_ns=stamp_ns, arrival_ns=time.monotonic_ns(), image=image
         )
@@ -344,11 +355,31 @@ class ObservationNode(DeploymentNode):
         if now - self._last_valid_mono <= max(2.5e-9 * self._period_ns(), COMPLAINT_PERIOD_S):
             return
         observation = self._assemble(self.get_clock().now().nanoseconds)
+        if now - self._last_valid_mono > EXPLAIN_AFTER_S:
+            reasons = tuple(map(self._explained, observation.reasons))
+            observation = replace(observation, reasons=reasons)
         waiting = all(reason.code is ReasonCode.NOT_YET for reason in observation.reasons)
         known = waiting or _what(observation) <= self._told
         if not known or now - self._last_told_mono >= COMPLAINT_PERIOD_S:
             self._publish(observation)
         self._end_if_hopeless(observation)
+
+    def _explained(self, reason: Reason) -> Reason:
+        """Say why a stream that somebody publishes does not serve, where its driver is not it."""
+        request = self._assembler.streams.get(reason.stream)
+        if request is None or reason.code in _HUMAN_REASONS:
+            return reason
+        if reason.code is ReasonCode.MISSING:
+            # Nothing is known of the time of samples before the clock has begun.
+            why = clock_problem(self) or unheard(self, request.topic)
+            return replace(reason, text=f'nothing has arrived; {why}') if why else reason
+        stamp_ns = self._stamps.get(request.topic)
+        if stamp_ns is None:
+            return reason
+        why = clock_problem(self) or foreign_clock(
+            stamp_ns, self.get_clock().now().nanoseconds, time.monotonic_ns()
+        )
+        return replace(reason, text=why) if why else reason
 
     def _end_if_hopeless(self, observation: Observation) -> None:
         """End the process if the sensors have not allowed one observation since the start."""

@@ -37,9 +37,11 @@ from bc_runtime.control.preflight import (
 from bc_runtime.observation import bind
 from bc_runtime.observation.picture import describe_picture
 from bc_runtime.observation.serialized import read_compressed_image, read_image
+from bc_runtime.observation.stamp_clock import foreign_clock
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.commander_watch import other_publishers
 from bc_runtime.ros.message_types import message_class
+from bc_runtime.ros.unheard import clock_problem, unheard
 from bc_runtime.safety import State
 from bc_runtime.spec import BcError, RobotConfig
 
@@ -55,6 +57,7 @@ class _Watched:
     def __init__(self, name: str, topic: str, expected_hz: float) -> None:
         self.name, self.topic, self.expected_hz = name, topic, expected_hz
         self.count = 0
+        self.foreign = ''
         self.first_s = self.last_s = 0.0
         self.offset_s = math.nan
         self.newest: Any = None
@@ -76,6 +79,7 @@ class _Watched:
             expected_hz=self.expected_hz,
             rate_hz=rate,
             offset_s=self.offset_s,
+            foreign_clock=self.foreign,
             content=content,
             problem=problem,
         )
@@ -163,6 +167,7 @@ class PreflightServer:
             ),
             streams=streams,
             qos=self._connections(policy),
+            clock=clock_problem(self._node),
             commanders=self._others(),
             listeners=listeners,
             onlookers=onlookers,
@@ -216,7 +221,10 @@ class PreflightServer:
         finally:
             executor.shutdown(timeout_sec=1.0)
             watcher.destroy_node()
-        found = [each.facts(WATCH_S) for each in joints]
+        found = [
+            each.facts(WATCH_S, problem='' if each.count else unheard(self._node, each.topic))
+            for each in joints
+        ]
         return found + [self._picture(each, policy) for each in cameras]
 
     def _subscribe(
@@ -255,7 +263,9 @@ class PreflightServer:
         seen.take(None)
         if self._robot.joint_states.clock == 'header':
             now_ns = self._node.get_clock().now().nanoseconds
-            seen.offset_s = (convert.to_ns(msg.header.stamp) - now_ns) * 1e-9
+            stamp_ns = convert.to_ns(msg.header.stamp)
+            seen.offset_s = (stamp_ns - now_ns) * 1e-9
+            seen.foreign = foreign_clock(stamp_ns, now_ns, time.monotonic_ns())
 
     def _image(self, seen: _Watched, kind: str, data: bytes) -> None:
         seen.take((kind, data))
@@ -269,11 +279,12 @@ class PreflightServer:
             if self._robot.cameras[seen.name.partition('/')[2]].clock == 'header':
                 now_ns = self._node.get_clock().now().nanoseconds
                 seen.offset_s = (stamp_ns - now_ns) * 1e-9
+                seen.foreign = foreign_clock(stamp_ns, now_ns, time.monotonic_ns())
 
     def _picture(self, seen: _Watched, policy: PolicyFacts | None) -> StreamFacts:
         """Decode the last picture as the policy takes it."""
         if seen.newest is None:
-            return seen.facts(WATCH_S)
+            return seen.facts(WATCH_S, problem=unheard(self._node, seen.topic))
         kind, data = seen.newest
         read = read_compressed_image if kind == 'CompressedImage' else read_image
         inputs = () if policy is None else policy.spec.image_inputs
@@ -314,16 +325,16 @@ class PreflightServer:
     def _connections(self, policy: PolicyFacts | None) -> dict[str, str]:
         """Return topic -> why our subscription or publication would not be connected."""
         robot, human = self._robot, self._robot.human
-        heard: dict[str, QoSProfile] = {robot.instruction_topic: qos.LATCHED}
+        heard: dict[str, QoSProfile] = {robot.instruction_topic: qos.ANY}
         if robot.joint_states.topic:
             heard[robot.joint_states.topic] = qos.SENSOR
         for name, camera in robot.cameras.items():
             if policy is None or name in _needed(policy, robot):
                 heard[camera.topic] = qos.SENSOR
         if human.estop_topic:
-            heard[human.estop_topic] = qos.DATA
+            heard[human.estop_topic] = qos.ANY
         if human.takeover_topic:
-            heard[human.takeover_topic] = qos.SENSOR if human.takeover_type == 'joy' else qos.DATA
+            heard[human.takeover_topic] = qos.ANY
         if human.teleop_topic:
             heard[human.teleop_topic] = qos.SENSOR
         found = {}

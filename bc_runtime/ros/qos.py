@@ -14,6 +14,14 @@ SENSOR = QoSProfile(
     depth=5,
 )
 
+#: States of anybody: what works with every publisher, beside a reliable subscription.
+ANY = QoSProfile(
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+    history=HistoryPolicy.KEEP_LAST,
+    depth=10,
+)
+
 #: Small samples of a stream that is observed: the ones between two pictures matter too, and wait
 #: here while the node is held up. What has become old meanwhile is judged by its stamp.
 STREAM = QoSProfile(

@@ -21,6 +21,7 @@ from bc_runtime.recording.definitions import DefinitionLibrary
 from bc_runtime.recording.qos import DURATION_INFINITE_NS, QosProfile
 from bc_runtime.recording.topic import RecordedTopic
 from bc_runtime.ros.message_types import message_class
+from bc_runtime.ros.steady_timer import steady_timer
 from bc_runtime.spec.errors import BcError
 
 SCAN_PERIOD_S = 0.5
@@ -71,7 +72,7 @@ class RawTopics:
             name, _, kind = entry.partition(':')
             full_name = node.resolve_topic_name(name)
             self.topics[full_name] = RawTopic(full_name, kind or None)
-        self._timer = node.create_timer(SCAN_PERIOD_S, self.scan)
+        self._timer = steady_timer(node, SCAN_PERIOD_S, self.scan)
         self.scan()
 
     def missing(self) -> list[str]:

@@ -36,6 +36,7 @@ from bc_runtime.ros.parameters import Parameter
 from bc_runtime.ros.raw_topics import RawTopic, RawTopics, to_qos_profile
 from bc_runtime.ros.runtime import run_node
 from bc_runtime.ros.scheduling import step_back
+from bc_runtime.ros.steady_timer import steady_timer
 from bc_runtime.spec.errors import BcError, RecordingError
 
 PARAMETERS = (
@@ -130,7 +131,7 @@ class RecorderNode(DeploymentNode):
         self._server_stop = self.create_service(
             bc_srv.StopEpisode, '~/stop_episode', self._on_stop
         )
-        self._status_timer = self.create_timer(STATUS_PERIOD_S, self._watch)
+        self._status_timer = steady_timer(self, STATUS_PERIOD_S, self._watch)
 
     def _directory(self) -> Path:
         return Path(self.get_parameter('directory').value).expanduser().absolute()

@@ -13,6 +13,7 @@ from bc_msgs import msg as bc_msg
 from bc_runtime.control import ControlLoop
 from bc_runtime.control.recording_monitor import RecordingMonitor
 from bc_runtime.ros import convert, qos
+from bc_runtime.ros.steady_timer import steady_timer
 
 _LOOK_S = 0.5
 
@@ -31,7 +32,7 @@ class RecorderWatch:
         self._lock = lock
         self._monitor = RecordingMonitor()
         node.create_subscription(bc_msg.Episode, 'episode', self._on_episode, qos.LATCHED)
-        node.create_timer(_LOOK_S, self._look)
+        steady_timer(node, _LOOK_S, self._look)
 
     def _on_episode(self, msg: bc_msg.Episode) -> None:
         self._monitor.update(

@@ -19,6 +19,7 @@ from std_msgs.msg import String
 from bc_msgs.action import RunPolicy
 from bc_runtime.control import TickResult
 from bc_runtime.ros import qos
+from bc_runtime.ros.steady_timer import steady_timer
 from bc_runtime.safety import Event, State
 from bc_runtime.spec import RobotConfig
 
@@ -51,7 +52,7 @@ class RunPolicyServer:
         self._busy = False
         self._waiting: list[Future] = []
         self._instruction = node.create_publisher(String, robot.instruction_topic, qos.LATCHED)
-        self._timer = node.create_timer(1.0 / _FEEDBACK_HZ, self._wake)
+        self._timer = steady_timer(node, 1.0 / _FEEDBACK_HZ, self._wake)
         self._server = ActionServer(
             node,
             RunPolicy,

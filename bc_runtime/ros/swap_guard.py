@@ -16,6 +16,7 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from bc_runtime.control import ControlLoop
+from bc_runtime.ros.steady_timer import steady_timer
 from bc_runtime.safety import Flag
 
 #: How long the flag POLICY_ROLLED_BACK stays raised [s].
@@ -50,7 +51,7 @@ class SwapGuard:
             self._loop.set_fact(Flag.POLICY_ROLLED_BACK, text)
         self._node.get_logger().error(f'{text}; back to {back.back_to[:12]}')
         self._forget()
-        self._timer = self._node.create_timer(_TELL_S, self._forget)
+        self._timer = steady_timer(self._node, _TELL_S, self._forget)
         if self._client.service_is_ready():
             self._client.call_async(Trigger.Request()).add_done_callback(self._answered)
         else:

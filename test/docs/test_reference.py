@@ -78,8 +78,10 @@ def test_every_topic_is_documented_as_it_is(topics) -> None:
         ('observation', 'to', 'streams.<name>.topic', '', 'stream'),
         ('observation', 'to', 'joint_states.topic', 'sensor_msgs/msg/JointState', 'stream'),
         ('controller', 'from', 'command.topic', '', 'command'),
-        # Subscribed by listen_latched.
+        # Subscribed by listen_latched and listen_to_any.
+        ('observation', 'to', 'instruction_topic', 'std_msgs/msg/String', 'data'),
         ('controller', 'to', 'human.estop_topic', 'std_msgs/msg/Bool', 'data'),
+        ('controller', 'to', 'human.takeover_topic', 'std_msgs/msg/Bool', 'data'),
         ('controller', 'to', 'driver.stopped_topic', 'std_msgs/msg/Bool', 'data'),
         ('controller', 'to', 'driver.running_topic', 'std_msgs/msg/Bool', 'data'),
         ('controller', 'to', 'driver.speed_scaling_topic', 'std_msgs/msg/Float64', 'data'),
