@@ -8,7 +8,7 @@ transitions ask, make the command, limit it, check it. The node around it only m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import math
 
 from bc_runtime.control.grippers import grippers_of
@@ -20,13 +20,14 @@ from bc_runtime.control.no_joints import NoJoints
 from bc_runtime.control.observation_monitor import ObservationMonitor
 from bc_runtime.control.options import ControlOptions
 from bc_runtime.control.plan import Plan, PlanPoint
+from bc_runtime.control.plan_clock import PlanClock
+from bc_runtime.control.requests import Reply, Requests
 from bc_runtime.control.silence import Silence
 from bc_runtime.control.surroundings import Surroundings
 from bc_runtime.control.tick import TickResult, accepting
 from bc_runtime.execution import ActionChunk
 from bc_runtime.safety import (
     Action,
-    ClockStep,
     Conditions,
     Event,
     Flag,
@@ -41,8 +42,6 @@ from bc_runtime.safety import (
 )
 from bc_runtime.safety.states import POLICY_STATES
 from bc_runtime.spec import PolicySpec, RobotConfig
-
-Reply = Callable[[bool, str], None]
 
 _EXECUTING = frozenset({State.AUTO, State.SLOW})
 #: A zero velocity is sent so many times before silence: one alone may get lost on the way.
@@ -81,9 +80,9 @@ class ControlLoop:
         self.watchdog = TickWatchdog()
         """Whether the loop turns; may be asked from another thread."""
         self._missed = MissedTicks(dt_s)
-        self._clock = ClockStep()
+        self._clock = PlanClock()
         self._supervisor = Supervisor(SupervisorConfig(auto_resume=self.options.auto_resume))
-        self._events: list[tuple[Event, Reply]] = []
+        self._requests = Requests()
         self._estop = Latch()
         self._facts: dict[Flag, str] = {}
         self._faults: dict[Flag, str] = {}
@@ -128,7 +127,16 @@ class ControlLoop:
 
     def post(self, event: Event, reply: Reply = lambda _ok, _text: None) -> None:
         """Ask for something; the next tick decides and calls `reply(accepted, text)`."""
-        self._events.append((event, reply))
+        self._requests.post(event, reply)
+
+    def take_back(self, reply: Reply) -> None:
+        """Drop a request that nobody waits for any more, unless it is one to stop."""
+        self._requests.take_back(reply)
+
+    def inherit(self, before: ControlLoop) -> None:
+        """Keep what only a person may end: latched faults, and an emergency stop that is held."""
+        self._supervisor.inherit(before._supervisor)
+        self._estop.set(before._estop.on)
 
     def on_joint_state(
         self,
@@ -212,7 +220,10 @@ class ControlLoop:
             missed: Deadlines that passed without a tick since the last one.
             wall_ns: ROS time read together with `mono_ns`, to see steps; None: `ros_ns` was.
         """
-        self._clock.check(ros_ns if wall_ns is None else wall_ns, mono_ns)
+        wall_ns = ros_ns if wall_ns is None else wall_ns
+        if self._clock.check(ros_ns=ros_ns, wall_ns=wall_ns, mono_ns=mono_ns):
+            # Whatever was planned lies elsewhere now, also where nobody follows it at present.
+            self.plan.clear(self.epoch, now_ns=ros_ns)
         gap_s = self.watchdog.beat(mono_ns)
         stalled = f'{gap_s:.2f} s' if self.watchdog.stood_still(gap_s) else ''
         wrong = self._silence.pass_time(mono_ns, missed, stalled=bool(stalled))
@@ -222,8 +233,8 @@ class ControlLoop:
         self._missed.note(mono_ns, 0 if stalled else missed)
         point = self.plan.at(ros_ns, ahead_ns=self._ahead_ns)
         if point is not None:
-            point = self._motion.resolve(point)
-        if any(event is Event.RESET for event, _ in self._events) and self._motion.rests:
+            point = self._motion.resolve(point, stands=self._clock.stands)
+        if Event.RESET in self._requests and self._motion.rests:
             self._robot_says.reset()
             self.plan.forgive()
         conditions = self.conditions = Conditions(
@@ -235,7 +246,7 @@ class ControlLoop:
             activate_blockers=self._robot_says.blockers(),
             start_blockers=self._start_blockers(),
         )
-        events, self._events = self._events, []
+        events = self._requests.take()
         step = self._supervisor.step(conditions, [event for event, _ in events], now_ns=mono_ns)
         # Only now: a tick that fails before has not heard them.
         self._estop.take()
@@ -264,8 +275,7 @@ class ControlLoop:
     ) -> dict[Flag, str]:
         # The first of equal flags names the stop; a stall makes everything else old.
         flags = {Flag.TICK_STALLED: stalled} if stalled else {}
-        if self._clock.active(mono_ns):
-            flags[Flag.CLOCK_STEP] = f'by {self._clock.last_step_s:+.2f} s'
+        flags.update(self._clock.flags(mono_ns))
         flags.update(self._robot_says.flags(mono_ns))
         # A plan that nobody follows any more may grow old.
         followed = point is not None and self.state in POLICY_STATES
@@ -276,7 +286,7 @@ class ControlLoop:
         if self._estop.pending:
             flags[Flag.ESTOP] = 'pressed'
         # Where time itself went back, that is the reason to stop.
-        if point is None and all(event is not Event.TIME_JUMP for event, _ in self._events):
+        if point is None and Event.TIME_JUMP not in self._requests:
             flags[Flag.COVERAGE_HOLE] = 'no chunk covers this tick'
         if self._missed.too_many:
             flags[Flag.TICKS_MISSED] = f'{self._missed.share:.0%} of the last ticks'

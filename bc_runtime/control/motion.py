@@ -130,8 +130,8 @@ class Motion(ABC):
             self._limiter.seed(*place)
             self._checker.seed(*place)
 
-    def resolve(self, point: PlanPoint) -> PlanPoint:
-        """Return a point of the plan in terms of what is commanded."""
+    def resolve(self, point: PlanPoint, *, stands: bool = False) -> PlanPoint:
+        """Return a point in terms of what is commanded; `stands`: the plan's clock does."""
         return point
 
     def set_grippers(self, names: frozenset[str]) -> None:  # noqa: B027 - not all care
@@ -285,8 +285,16 @@ class PositionMotion(Motion):
         self._leash = tuple(math.inf if one.name in names else self._reach for one in self.limits)
         self._way.exempt(names)
 
-    def resolve(self, point: PlanPoint) -> PlanPoint:
-        """Turn wanted velocities into the positions that they lead to in one tick."""
+    def resolve(self, point: PlanPoint, *, stands: bool = False) -> PlanPoint:
+        """Turn wanted velocities into the positions that they lead to in one tick.
+
+        A place does not move while the plan's clock stands: the command stops there.
+        """
+        if stands:
+            velocity = tuple(
+                v if rate else 0.0 for v, rate in zip(point.velocity, point.rates, strict=True)
+            )
+            point = replace(point, velocity=velocity)
         if not any(point.rates) or not self.seeded:
             return point
         here, dt = self.position, self._dt_s

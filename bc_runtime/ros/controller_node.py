@@ -24,8 +24,8 @@ from bc_msgs import msg as bc_msg
 from bc_runtime.binding import check_actions
 from bc_runtime.control import ControlLoop, TickResult
 from bc_runtime.control.limiter_share import LimiterShare
-from bc_runtime.control.loop import Reply
 from bc_runtime.control.preflight import PolicyFacts
+from bc_runtime.control.requests import Reply
 from bc_runtime.deployment import BRAKE_MARGIN_S, longest_stop_s
 from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
@@ -82,7 +82,9 @@ class ControllerNode(DeploymentNode):
         """Read the robot, make the loop and start to tick; nothing is sent yet."""
         robot = RobotConfig.from_file(robot_file(self.get_parameter('robot').value))
         self._robot = robot
-        self._loop = ControlLoop(robot, control_options(self))
+        before, self._loop = self._loop, ControlLoop(robot, control_options(self))
+        if before is not None:
+            self._loop.inherit(before)
         self.stop_timeout_s = max(STOP_TIMEOUT_S, longest_stop_s(robot) + BRAKE_MARGIN_S)
         self._dry_run = self.get_parameter('dry_run').value
         self._output = CommandOutput(self, robot, self._loop.limits, dry_run=self._dry_run)
@@ -159,16 +161,27 @@ class ControllerNode(DeploymentNode):
         if self._loop is None or self._resting.is_set():
             return
         self._ask(Event.DEACTIVATE)
+        self._until_rest(inactive=True)
+
+    def _until_rest(self, *, inactive: bool) -> None:
+        """Let the tick bring the robot to rest, and say so if it does not."""
         deadline = time.monotonic() + REST_TIMEOUT_S
-        while time.monotonic() < deadline and (
-            self._loop.state is not State.INACTIVE or self._loop.rolls
-        ):
+        while (inactive and self._loop.state is not State.INACTIVE) or self._loop.rolls:
+            if self._resting.is_set():
+                return
+            if time.monotonic() > deadline:
+                self.get_logger().error(
+                    f'the robot did not come to rest within {REST_TIMEOUT_S:g} s '
+                    f'({self._loop.state}); stop it at its driver'
+                )
+                return
             time.sleep(self._loop.dt_ns * 1e-9)
 
     def cleanup(self) -> None:
         """Stop ticking and drop every interface."""
         if self._thread is None:
             return
+        self._until_rest(inactive=False)
         self._thread.stop()
         self._thread = None
         self._preflight.close()
@@ -296,7 +309,11 @@ class ControllerNode(DeploymentNode):
 
     def _ask(self, event: Event) -> tuple[bool, str]:
         """Let the next tick decide about an event and return its answer."""
-        return answer_of(lambda reply: self._loop.post(event, reply), self._lock)
+        return answer_of(
+            lambda reply: self._loop.post(event, reply),
+            self._lock,
+            take_back=self._loop.take_back,
+        )
 
     def _ask_takeover(self, pressed: bool) -> tuple[bool, str]:
         """Give the takeover signal of the service; repeated calls are the heartbeat."""
@@ -307,7 +324,7 @@ class ControllerNode(DeploymentNode):
                 held = pressed and state not in HUMAN_STATES
                 reply(not held, f'{state}: let go and press again' if held else state.value)
 
-        return answer_of(signal, self._lock)
+        return answer_of(signal, self._lock, take_back=self._loop.take_back)
 
     # Tick ----------------------------------------------------------------------------------------
 
@@ -316,7 +333,8 @@ class ControllerNode(DeploymentNode):
         try:
             start_ns, clock_ns, wall_ns = self._clocks.read()
             # The plan is looked up for the deadline, not for the moment that the thread woke up.
-            ros_ns = clock_ns - tick.late_ns
+            # Simulated time goes on in leaps, and a lateness on another clock says nothing there.
+            ros_ns = clock_ns if self._clocks.simulated else clock_ns - tick.late_ns
             with self._lock:
                 waiting = self._wanted and self._loop.state is State.INACTIVE
                 if waiting and tick.index % ACTIVATE_EVERY == 0:

@@ -20,12 +20,13 @@ class TickClocks:
     clock, so that their distance is taken from readings without an interruption only.
 
     Attributes:
+        simulated: ROS time is that of a simulation.
         went_back: Whether simulated time was set back before the last reading.
     """
 
     def __init__(self, clock: Clock, *, simulated: bool) -> None:
         self._clock = clock
-        self._simulated = simulated
+        self.simulated = simulated
         self._offset_ns: int | None = None
         self._before_ns = 0
         self.went_back = False
@@ -42,7 +43,7 @@ class TickClocks:
             if took_ns < _AT_ONCE_NS:
                 break
         if self._offset_ns is None or took_ns < _AT_ONCE_NS:
-            self._offset_ns = 0 if self._simulated else ros_ns - mono_ns
-        self.went_back = self._simulated and ros_ns < self._before_ns
+            self._offset_ns = 0 if self.simulated else ros_ns - mono_ns
+        self.went_back = self.simulated and ros_ns < self._before_ns
         self._before_ns = ros_ns
         return mono_ns, ros_ns, mono_ns + self._offset_ns

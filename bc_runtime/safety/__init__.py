@@ -17,7 +17,7 @@ from bc_runtime.safety.align import Approach, Pace
 from bc_runtime.safety.audit import AuditReport, audit_commands
 from bc_runtime.safety.braking_tail import BrakingTail, braking_tail, follow_tail
 from bc_runtime.safety.checker import CheckCode, Checker, CheckResult
-from bc_runtime.safety.clocks import ClockSkew, ClockStep, StampWatchdog
+from bc_runtime.safety.clocks import ClockSkew, ClockStep, StampWatchdog, StandingClock
 from bc_runtime.safety.driver_points import driver_points
 from bc_runtime.safety.fault_matrix import (
     FaultMeasurement,
@@ -90,7 +90,7 @@ __all__ = [
     'IngressConfig', 'IngressContext', 'IngressResult',
     'Approach', 'Pace', 'HumanTarget',
     'Level', 'AgeWatchdog', 'camera_watchdog', 'joint_state_watchdog', 'TickWatchdog',
-    'MissedTicks', 'ClockStep', 'ClockSkew', 'StampWatchdog',
+    'MissedTicks', 'ClockStep', 'ClockSkew', 'StandingClock', 'StampWatchdog',
     'TrackingMonitor', 'TrackingReport', 'StallMonitor', 'FrozenJoints', 'TrainingRangeMonitor',
     'OverspeedMonitor', 'overspeed', 'outside_limits', 'not_farther_than',
     'FaultRow', 'FaultMeasurement', 'read_fault_matrix', 'read_fault_results', 'fault_table',

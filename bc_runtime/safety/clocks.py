@@ -48,6 +48,33 @@ class ClockStep:
         return mono_ns < self._until_ns
 
 
+class StandingClock:
+    """Detects ROS time that stands still while the monotonic clock goes on.
+
+    A simulation that is paused does that. One that goes on in leaps does it between two of them,
+    which is no reason to stop.
+
+    Args:
+        patience_s: Longest leap that is normal [s].
+    """
+
+    def __init__(self, patience_s: float = 0.2) -> None:
+        self._patience_ns = round(patience_s * 1e9)
+        self._ros_ns: int | None = None
+        self._since_ns = 0
+        self.stands = False
+        """Whether the last reading was no newer than the one before."""
+
+    def check(self, ros_ns: int, mono_ns: int) -> float:
+        """Take the two times of a tick; return for how long ROS time has stood [s], or 0."""
+        before, self._ros_ns = self._ros_ns, ros_ns
+        self.stands = before is not None and ros_ns <= before
+        if not self.stands:
+            self._since_ns = mono_ns
+        stood_ns = mono_ns - self._since_ns
+        return stood_ns * 1e-9 if stood_ns > self._patience_ns else 0.0
+
+
 class ClockSkew:
     """Estimates the offset of a sender's clock: the smallest (arrival - stamp) of a window.
 

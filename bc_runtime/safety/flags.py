@@ -46,6 +46,7 @@ class Flag(StrEnum):
     TICK_STALLED = 'TICK_STALLED'
     TICKS_MISSED = 'TICKS_MISSED'
     CLOCK_STEP = 'CLOCK_STEP'
+    CLOCK_STOPPED = 'CLOCK_STOPPED'
     CLOCK_SKEW = 'CLOCK_SKEW'
     LIMITER_ACTIVE = 'LIMITER_ACTIVE'
     # observation
@@ -241,6 +242,9 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
         Flag.TICKS_MISSED: _slow('too many control ticks are late: free a CPU core'),
         Flag.CLOCK_STEP: _policy_hold(
             'the clock was stepped, and the plan lies on it: see what sets it, then resume'
+        ),
+        Flag.CLOCK_STOPPED: _policy_hold(
+            'ROS time stands still: see what publishes /clock, then resume'
         ),
         Flag.CLOCK_SKEW: _warn(
             'stamps of another machine do not agree with this clock: run chrony'

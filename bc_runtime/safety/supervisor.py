@@ -20,6 +20,7 @@ from types import MappingProxyType
 
 from bc_runtime.safety.flags import Flag
 from bc_runtime.safety.states import (
+    Action,
     Event,
     Severity,
     Source,
@@ -107,6 +108,11 @@ class Supervisor:
         self.memory = result.memory
         return result
 
+    def inherit(self, before: Supervisor) -> None:
+        """Begin unconfigured, with what only a person may end, and with epochs never used."""
+        old = before.memory
+        self.memory = Memory(epoch=old.epoch, latched=old.latched, reseed=True)
+
     @property
     def state(self) -> State:
         """Present state."""
@@ -142,13 +148,27 @@ def _progress(tick: Tick) -> None:
     elif state is State.BRAKING:
         _brake(tick)
     elif state is State.TAKEOVER:
-        if tick.conditions.human_aligned:
-            tick.go(State.HUMAN, 'ENGAGED', 'the human has the robot')
+        _engage(tick)
     elif state is State.HANDBACK:
         _handback(tick)
     elif state is State.FINALIZING:
         over = tick.conditions.at_rest or tick.elapsed_s() > tick.config.brake_timeout_s
         tick.memory = replace(tick.memory, finished=tick.memory.finished or over)
+
+
+def _engage(tick: Tick) -> None:
+    """TAKEOVER: let the human have the robot where it is, not where it was told to be."""
+    if not tick.memory.reseed:
+        if tick.conditions.human_aligned:
+            tick.go(State.HUMAN, 'ENGAGED', 'the human has the robot')
+    elif tick.conditions.at_rest:
+        tick.memory = replace(tick.memory, reseed=False)
+        tick.note(
+            'TAKEOVER',
+            'the robot rests, and may be elsewhere than it was told: from where it is measured',
+            severity=Severity.OK,
+            actions=(Action.SEED_MEASURED,),
+        )
 
 
 def _approach(tick: Tick) -> None:
@@ -240,7 +260,7 @@ def _handback(tick: Tick) -> None:
         return
     ready = tick.conditions.at_rest and tick.conditions.plan_ready
     if ready and not tick.blockers():
-        # The epoch is already new: it began when the human let go.
+        # The epoch is already new: it began with the resume, or when the human let go.
         tick.align('RESUMED', 'moving slowly to the first action of the new plan', new_epoch=False)
         return
     if memory.resume_ns is None:

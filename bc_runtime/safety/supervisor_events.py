@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import MappingProxyType
 
+from bc_runtime.safety.flags import Flag
 from bc_runtime.safety.states import (
     ACTIVE_STATES,
     HUMAN_STATES,
     MOVING_STATES,
+    POLICY_STATES,
     Action,
     Event,
     Severity,
@@ -97,8 +99,11 @@ def _resume(tick: Tick) -> Answer:
     if blockers:
         return False, '; '.join(blockers)
     if tick.state is State.HANDBACK:
-        tick.memory = replace(tick.memory, resume_ns=tick.now_ns)
-        return True, 'resuming with the first plan made after the handback'
+        if tick.memory.resume_ns is None:
+            text = 'resuming with the first plan made from now on'
+            tick.note(Event.RESUME, text, severity=Severity.OK, actions=(Action.NEW_EPOCH,))
+            tick.memory = replace(tick.memory, resume_ns=tick.now_ns)
+        return True, 'resuming with the first plan made from now on'
     tick.align('RESUMED', 'moving slowly to the first action of a new plan')
     return True, 'resumed'
 
@@ -127,12 +132,10 @@ def _takeover_press(tick: Tick) -> Answer:
     if tick.state is State.BRAKING and tick.memory.then in (State.FAULT, State.INACTIVE):
         return False, f'the robot is stopping: {tick.memory.reason_text}'
     refused = [
-        f'{flag}: {tick.text(flag)}'
-        for flag in tick.counting(State.HUMAN, Severity.HOLD)
-        if not tick.rule(flag).takeover
+        flag for flag in tick.counting(State.HUMAN, Severity.HOLD) if not tick.rule(flag).takeover
     ]
     if refused:
-        return False, '; '.join(refused)
+        return False, _refuse_takeover(tick, refused)
     reseed = tick.memory.reseed and tick.conditions.at_rest
     tick.go(
         State.TAKEOVER,
@@ -141,6 +144,17 @@ def _takeover_press(tick: Tick) -> Answer:
         actions=(Action.SEED_MEASURED,) if reseed else (),
     )
     return True, 'align the leader with the robot to engage'
+
+
+def _refuse_takeover(tick: Tick, flags: list[Flag]) -> str:
+    """Say why a human cannot have the robot; the policy does not keep it for that."""
+    why = '; '.join(f'{flag}: {tick.text(flag)}' for flag in flags)
+    recovers = tick.state is State.BRAKING and tick.memory.then is State.ALIGN
+    if not (recovers or tick.state in POLICY_STATES or tick.state is State.HANDBACK):
+        return f'{why}; then let go and press again'
+    text = f'a takeover was asked for and is not possible: {tick.text(flags[0])}'
+    tick.stop(State.HELD, flags[0], text, severity=Severity.HOLD)
+    return f'the robot stops, but you do not have it: {why}; then let go and press again'
 
 
 def _takeover_release(tick: Tick) -> Answer:

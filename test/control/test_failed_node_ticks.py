@@ -34,7 +34,9 @@ class Node(ControllerNode):
         self._result = None
         self._resting = threading.Event()
         self._output = SimpleNamespace(make=lambda command: command, send=rig.send)
-        self._clocks = SimpleNamespace(read=lambda: (rig.t, rig.t, rig.t), went_back=False)
+        self._clocks = SimpleNamespace(
+            read=lambda: (rig.t, rig.t, rig.t), went_back=False, simulated=False
+        )
         self._limiter = SimpleNamespace(note=lambda *_: '')
         self._report = SimpleNamespace(publish=lambda result, *_, **__: rig.results.append(result))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import pytest
+from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
 DOWN = (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP)
@@ -71,3 +72,20 @@ def test_a_log_level_reaches_nodes_in_a_namespace(level):
 
     for node in describe({'namespace': '/cell/left', 'log_level': level}).nodes:
         assert command_line(node)[-1] == f'cell.left.{node.name}:={level}'
+
+
+def test_an_emergency_stop_outlives_cleanup_and_configure(deploy):
+    """Regressions pinned: a new control loop knew nothing of the stop, and was READY."""
+    deployment = deploy()
+    w = deployment.witness
+    deployment.auto()
+    w.estop.publish(Bool(data=True))
+    w.until_state('ESTOP')
+    change(w, 'controller', DOWN)
+    w.estop.publish(Bool(data=False))
+    change(w, 'controller', UP)
+    w.until_state('ESTOP')
+    assert not w.call('controller/start', start()).success
+    w.ask('controller/reset')
+    w.until_state('READY')
+    deployment.audit()

@@ -101,12 +101,26 @@ def test_takeover_and_handback() -> None:
     assert Action.NEW_EPOCH in release.actions
     desk.wait(5.0, plan_ready=True, at_rest=True)
     assert desk.state is State.HANDBACK  # nothing moves without a word
-    desk.tick(Event.RESUME, plan_ready=False)
+    resume = desk.tick(Event.RESUME, plan_ready=False)
+    assert Action.NEW_EPOCH in resume.actions
     desk.wait(0.5)
     assert desk.state is State.HANDBACK  # no plan of the new epoch yet
     step = desk.tick(plan_ready=True)
     assert step.state is State.ALIGN
-    assert step.memory.epoch == epoch + 1
+    assert step.memory.epoch == resume.memory.epoch == epoch + 2
+
+
+def test_a_human_gets_a_robot_that_stopped_itself_where_it_is_measured() -> None:
+    """Regressions pinned: pressed while it braked, he got it where it had been told to be."""
+    desk = Desk().to(State.AUTO)
+    desk.flags[Flag.ROBOT_STOPPED] = 'for a tick'
+    desk.tick()
+    desk.flags.clear()
+    assert desk.tick(Event.TAKEOVER_PRESS, human_aligned=True).state is State.TAKEOVER
+    assert desk.wait(0.1).state is State.TAKEOVER, 'the command is not where the robot is'
+    seeded = desk.tick(at_rest=True)
+    assert seeded.actions == (Action.SEED_MEASURED,)
+    assert desk.tick().state is State.HUMAN
 
 
 def test_handback_resumes_by_itself_only_by_choice() -> None:

@@ -11,6 +11,7 @@ from supervisor_desk import Desk
 from bc_runtime.safety import DEFAULT_RULES, Event, Flag, Severity, Source, State
 from bc_runtime.safety.states import MOVING_STATES
 
+BEGIN = [State.UNCONFIGURED, State.READY, State.AUTO, State.HUMAN]
 SEVERITIES = sorted({rule.severity for rule in DEFAULT_RULES.values()})
 
 
@@ -31,7 +32,8 @@ def random_run(seed: int, ticks: int) -> list[tuple[object, ...]]:
             desk.flags.clear()
         events = [rng.choice(list(Event))] if rng.random() < 0.2 else []
         if desk.state is State.FINALIZING:
-            desk = Desk()
+            # Most of what can go wrong goes wrong after a start.
+            desk = Desk(auto_resume=rng.random() < 0.5).to(rng.choice(BEGIN))
         before, flags, epoch = desk.state, dict(desk.flags), desk.supervisor.epoch
         step = desk.tick(
             *events,
