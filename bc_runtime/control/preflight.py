@@ -223,7 +223,9 @@ def _joints(facts: PreflightFacts, robot: RobotConfig) -> Iterator[PreflightItem
 def _stream(stream: StreamFacts) -> PreflightItem:
     came = f'{stream.rate_hz:.1f} Hz on {stream.topic}'
     if stream.problem:
-        return PreflightItem(name=stream.name, ok=False, text=f'{came}; {stream.problem}')
+        slow = stream.rate_hz < stream.expected_hz
+        needed = f', needed {stream.expected_hz:.1f} Hz' if slow else ''
+        return PreflightItem(name=stream.name, ok=False, text=f'{came}{needed}; {stream.problem}')
     content = f', {stream.content}' if stream.content else ''
     return _item(
         stream.name,

@@ -17,10 +17,11 @@ def unheard(node: Node, topic: str) -> str:
         return ''
     names = ', '.join(sorted({f'{e.node_namespace.rstrip("/")}/{e.node_name}' for e in ends}))
     return (
-        f'{names} publishes there and is discovered, but nothing arrives: it runs most often in '
-        'another container or as another user, and shared memory does not reach across. Start '
-        'both containers with --ipc=host and as the same user, or let every process talk by UDP '
-        'alone: FASTDDS_DEFAULT_PROFILES_FILE=<share/bc_runtime>/config/fastdds_udp.xml'
+        f'{names} publishes there and is discovered, but nothing arrives: either it sends '
+        'nothing now (`ros2 topic hz` beside it shows that), or it runs in another container or '
+        'as another user, where shared memory does not reach. Then start both containers with '
+        '--ipc=host and as the same user, or let every process talk by UDP alone: '
+        'FASTDDS_DEFAULT_PROFILES_FILE=<share/bc_runtime>/config/fastdds_udp.xml'
     )
 
 
