@@ -49,7 +49,9 @@ class OfflineObserver:
     ) -> None:
         self._bag = bag
         self._robot = robot
-        self._assembler = ObservationAssembler(spec=spec, robot=robot, horizon_s=HORIZON_S)
+        self._assembler = ObservationAssembler(
+            spec=spec, robot=robot, horizon_s=HORIZON_S, by_stamps=True
+        )
         self._push: dict[str, Callable[[BagMessage], None]] = {}
         for request in self._assembler.streams.values():
             topic = _find(bag, request, namespace)

@@ -10,6 +10,8 @@ import math
 from bc_runtime.control.grippers import grippers_of
 from bc_runtime.control.stamp_order import StampOrder
 from bc_runtime.observation.joint_presence import JointPresence
+from bc_runtime.observation.plausibility import JointPlausibility, Verdict
+from bc_runtime.observation.senders import Senders
 from bc_runtime.safety import (
     Flag,
     FrozenJoints,
@@ -57,10 +59,14 @@ class JointMonitor:
         self._overspeed = OverspeedMonitor(limits)
         self._order = StampOrder()
         self._arrival_ns: int | None = None
+        self._plausible = JointPlausibility(robot, self._joints)
         self._grippers: frozenset[int] = frozenset()
         self._watched: list[bool] = []
         self._held: tuple[float, ...] | None = None
         self.set_grippers(grippers_of(robot))
+        self._too_many = robot.tolerances.refused
+        self._senders = Senders()
+        self._jumped = False
         self._presence = JointPresence(self._joints, round(self._max_age_s * 1e9))
         self._refused = ''
         self._answer: Mapping[Flag, str] = {}
@@ -79,6 +85,7 @@ class JointMonitor:
         self._watched = watched
         for monitor in (self._tracking, self._stall, self._frozen, self._overspeed):
             monitor.watch(watched)
+        self._plausible.watch(watched)
         self._grippers = frozenset(j for j, judged in enumerate(watched) if not judged)
 
     @property
@@ -95,11 +102,14 @@ class JointMonitor:
         arrival_ns: int,
         command: tuple[float, ...] | None,
         stamp_ns: int = 0,
+        may_jump: bool | None = None,
+        sender: bytes | None = None,
     ) -> bool:
         """Take a joint state; joints are found by name, whatever their order.
 
         A message about other joints only is another publisher's and says nothing. One without all
-        joints, or with a value that is not a finite number, does not count as fresh.
+        joints, with a value that is not a finite number, or with one that the joint cannot have
+        got to since the last, does not count as fresh.
 
         Args:
             names: As in the message; likewise positions and velocities (may be empty).
@@ -109,6 +119,9 @@ class JointMonitor:
             command: Last command while commands are sent, else None.
             stamp_ns: Of the sender; a message that is not newer than the one before is dropped.
                 0: unknown.
+            may_jump: The robot is not being moved, so that it may have been put somewhere else;
+                None: while no commands are sent.
+            sender: Id of the publisher, None if the middleware does not tell it.
 
         Returns:
             Whether the message counts.
@@ -117,9 +130,22 @@ class JointMonitor:
             return False
         if not self._order.is_new(stamp_ns):
             return False
+        self._senders.note(sender, arrival_ns)
         measured, self._refused = self._read(names, positions)
         if measured is None:
             return False
+        verdict = self._plausible.judge(
+            measured,
+            stamp_ns=stamp_ns,
+            arrival_ns=arrival_ns,
+            may_jump=command is None if may_jump is None else may_jump,
+        )
+        if verdict is Verdict.REFUSED:
+            self._refused = self._plausible.why
+            return False
+        if verdict is Verdict.JUMPED:
+            self._jumped = True
+            self.reset()
         measured = self._unwrapped(measured, command)
         self._watch_rest(measured, arrival_ns)
         self.measured = measured
@@ -145,6 +171,21 @@ class JointMonitor:
         self._frozen.reset()
         self._answer = {}
         self.error = 0.0
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the newest joint states agree with each other: something may begin from them."""
+        return self._plausible.agreed
+
+    @property
+    def refused(self) -> int:
+        """Number of joint states so far that no joint could have got to."""
+        return self._plausible.refused
+
+    def take_jump(self) -> bool:
+        """Return whether the robot has been put somewhere else since this was asked last."""
+        jumped, self._jumped = self._jumped, False
+        return jumped
 
     @property
     def still(self) -> bool:
@@ -206,6 +247,14 @@ class JointMonitor:
             + (why or 'is the driver running?'),
         )
 
+    def start_blockers(self) -> tuple[str, ...]:
+        """Return why nothing may begin from where the robot is said to be."""
+        if self.measured is None or self._plausible.agreed:
+            return self.blockers()
+        text = f'it is not certain where the robot is: {self._plausible.progress}'
+        refused = self._plausible.last_refusal
+        return (f'{text}; refused: {refused}' if refused else text,)
+
     def flags(self, mono_ns: int) -> Mapping[Flag, str]:
         """Return what is wrong now."""
         found: dict[Flag, str] = dict(self._answer)
@@ -217,6 +266,15 @@ class JointMonitor:
             text = 'none has come' if math.isinf(age) else f'{age:.2f} s old'
             why = self._presence.why_incomplete() or self._refused
             found[Flag.JOINT_STATES_STALE] = f'{text}; {why}' if why else text
+        refused = self._plausible.recent(mono_ns)
+        if refused >= self._too_many:
+            found[Flag.JOINT_STATES_IMPLAUSIBLE] = self._tell(refused)
+        elif refused:
+            found[Flag.JOINT_STATE_REFUSED] = self._tell(refused)
+        if self._senders.several(mono_ns):
+            found[Flag.DUPLICATE_SENSOR] = (
+                f'joint_states: two publishers send {", ".join(self._joints)} on {self._topic!r}'
+            )
         if self._speed:
             found[Flag.OVERSPEED] = self._speed
         if self.measured is not None:
@@ -227,6 +285,9 @@ class JointMonitor:
             if outside:
                 found[Flag.OUTSIDE_LIMITS] = outside
         return found
+
+    def _tell(self, refused: int) -> str:
+        return f'{refused} in the last second; {self._plausible.last_refusal}'
 
     def _read(
         self, names: Sequence[str], positions: Sequence[float]

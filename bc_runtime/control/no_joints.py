@@ -17,6 +17,8 @@ class NoJoints:
     arrival_ns = 0
     error = 0.0
     still = True
+    agreed = True
+    refused = 0
 
     def update(self, *_message: object, **_times: object) -> bool:
         """Take a joint state and look away."""
@@ -35,6 +37,10 @@ class NoJoints:
         """Return NaN: there are no joint states."""
         return math.nan
 
+    def take_jump(self) -> bool:
+        """Return no: nobody can tell."""
+        return False
+
     def set_grippers(self, names: frozenset[str]) -> None:
         """Say which joints are grippers; there are none."""
 
@@ -47,6 +53,10 @@ class NoJoints:
         return 0.0
 
     def blockers(self) -> tuple[str, ...]:
+        """Return nothing: no joint state is waited for."""
+        return ()
+
+    def start_blockers(self) -> tuple[str, ...]:
         """Return nothing: no joint state is waited for."""
         return ()
 

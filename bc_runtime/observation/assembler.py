@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import math
 import threading
 from types import MappingProxyType
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from bc_runtime.observation.ahead import DecodeAhead
@@ -25,6 +27,7 @@ from bc_runtime.observation.errors import UnknownStream
 from bc_runtime.observation.image_types import Picture
 from bc_runtime.observation.instruction import INSTRUCTION, InstructionSlot
 from bc_runtime.observation.observation import Observation, make_report
+from bc_runtime.observation.plausibility import Verdict
 from bc_runtime.observation.reasons import Reason, ReasonCode, reason
 from bc_runtime.observation.stream_buffer import Defect, PushResult, StreamCounters
 from bc_runtime.observation.streams import Stream, make_streams
@@ -55,6 +58,9 @@ class ObservationAssembler:
         horizon_s: How far back samples are kept; default is what the limits in the robot YAML
             need. Offline users who push far ahead of `assemble` set it.
 
+        by_stamps: Judge also without times of arrival, by the stamps, whether joint states can
+            be true: what is replayed as it was observed live. Live, they always are judged.
+
     Raises:
         BindingError: the policy names joints, cameras or streams that the robot does not have.
     """
@@ -67,6 +73,7 @@ class ObservationAssembler:
         alignments: Mapping[str, Alignment] | None = None,
         history_start: str = 'wait',
         horizon_s: float | None = None,
+        by_stamps: bool = False,
     ) -> None:
         if history_start not in HISTORY_STARTS:
             raise ObservationError(
@@ -96,6 +103,7 @@ class ObservationAssembler:
             horizon_ns=None if horizon_s is None else round(horizon_s * 1e9),
         )
         self._instruction = InstructionSlot(spec.instruction_inputs)
+        self._by_stamps = by_stamps
         self._repeat_first = history_start == 'repeat_first'
         self._episode_ns: int | None = None
         self._lock = threading.Lock()  # guards buffers, instruction and episode start
@@ -119,8 +127,12 @@ class ObservationAssembler:
         position: ArrayLike,
         velocity: ArrayLike = (),
         effort: ArrayLike = (),
+        sender: bytes | None = None,
     ) -> PushResult:
         """Take one joint state; joints are found by name, their order may change.
+
+        One that no joint could have got to since the one before is passed over (IMPLAUSIBLE). When
+        such states last, the robot has been put elsewhere, and what was before is forgotten.
 
         Args:
             stamp_ns: ROS time: the header's stamp, or the time of receipt where the robot YAML
@@ -134,6 +146,7 @@ class ObservationAssembler:
                 policy needs is read, and must be finite (NOT_FINITE).
             velocity: [rad/s or m/s].
             effort: [N m or N].
+            sender: Id of the publisher, None if that is not known.
         """
         stream = self._streams.get(JOINT_STATES)
         if stream is None:
@@ -145,11 +158,51 @@ class ObservationAssembler:
             if not presence.is_foreign(names):
                 if presence.see(names, stamp_ns):
                     row = reader.read(names, position, velocity, effort)
-                    return _push(stream, stamp_ns, arrival_ns, row)
+                    if not self._can_be(stream, reader, stamp_ns, arrival_ns, names, position):
+                        stream.buffer.counters.implausible += 1
+                        return PushResult.IMPLAUSIBLE
+                    if stream.buffer.is_newer(stamp_ns) and arrival_ns is not None:
+                        stream.senders.note(sender, arrival_ns)
+                    result = _push(stream, stamp_ns, arrival_ns, row)
+                    if result is PushResult.CLOCK_STEPPED_BACK and stream.plausible is not None:
+                        stream.plausible.reset()
+                    return result
                 stream.buffer.counters.partial += 1
                 return PushResult.MISSING_JOINT
             stream.buffer.counters.foreign += 1
             return PushResult.NOT_NEEDED
+
+    def _can_be(
+        self,
+        stream: Stream,
+        reader: JointReader,
+        stamp_ns: int,
+        arrival_ns: int | None,
+        names: Sequence[str],
+        position: ArrayLike,
+    ) -> bool:
+        """Return whether the joints can have got to where a joint state says that they are."""
+        values = np.asarray(position, dtype=np.float64)
+        if stream.plausible is None or values.shape != (len(names),):
+            return True
+        if arrival_ns is None and not self._by_stamps:
+            return True
+        if not stream.buffer.is_newer(stamp_ns):
+            return True  # the buffer says what becomes of it
+        at = dict(zip(names, values.tolist(), strict=True))
+        places = [at[joint] for joint in reader.joints]
+        if not all(map(math.isfinite, places)):
+            return True
+        verdict = stream.plausible.judge(places, stamp_ns=stamp_ns, arrival_ns=arrival_ns)
+        if verdict is Verdict.JUMPED:
+            stream.buffer.clear()  # nothing lies between where it was and where it was put
+        return verdict is not Verdict.REFUSED
+
+    def note_sender(self, stream: str, sender: bytes | None, arrival_ns: int) -> None:
+        """Take who sent a message of a camera or vector stream; None where that is not known."""
+        with self._lock:
+            if stream in self._streams:
+                self._streams[stream].senders.note(sender, arrival_ns)
 
     def push_image(
         self,
@@ -220,12 +273,15 @@ class ObservationAssembler:
                 old = other._streams.get(name)
                 if old is not None and old.columns == stream.columns:
                     stream.buffer.adopt(old.buffer)
+                    stream.plausible = old.plausible
 
     def clear(self) -> None:
         """Forget every sample, e.g. when simulated time jumped back; the instruction stays."""
         with self._lock:
             for stream in self._streams.values():
                 stream.buffer.clear()
+                if stream.plausible is not None:
+                    stream.plausible.reset()
             self._episode_ns = None
 
     # Giving observations out
@@ -360,7 +416,8 @@ class ObservationAssembler:
         reasons = []
         for name, stream in self._streams.items():
             selections = chosen[name]
-            found = stream.judge_clocks(now_ns, now_mono_ns)
+            found = stream.judge_senders(now_mono_ns)
+            found = found or stream.judge_clocks(now_ns, now_mono_ns)
             if found is None and isinstance(selections, Reason):
                 found = selections
             elif found is None and not isinstance(selections, Reason):

@@ -21,6 +21,8 @@ class ReasonCode(StrEnum):
     BLANK = 'BLANK'
     HISTORY = 'HISTORY'
     MISSING_JOINT = 'MISSING_JOINT'
+    IMPLAUSIBLE = 'IMPLAUSIBLE'
+    DUPLICATE = 'DUPLICATE'
     MISSING_FIELD = 'MISSING_FIELD'
     NOT_FINITE = 'NOT_FINITE'
     DECODE = 'DECODE'
@@ -52,6 +54,11 @@ ADVICE = {
         'one message must hold every joint that the policy needs: check the driver, '
         'and the names in the robot YAML'
     ),
+    ReasonCode.IMPLAUSIBLE: (
+        'look for a second publisher of these joints and a failing bus; '
+        'where the robot was put elsewhere, wait'
+    ),
+    ReasonCode.DUPLICATE: 'stop one of them; ros2 topic info -v names them',
     ReasonCode.MISSING_FIELD: 'check `fields` of this stream in the robot YAML',
     ReasonCode.NOT_FINITE: 'check the driver: a sensor value must be a finite number',
     ReasonCode.DECODE: 'check encoding and size that the camera publishes',

@@ -31,6 +31,7 @@ class PushResult(StrEnum):
     MISSING_FIELD = 'MISSING_FIELD'
     NOT_FINITE = 'NOT_FINITE'
     NOT_NEEDED = 'NOT_NEEDED'
+    IMPLAUSIBLE = 'IMPLAUSIBLE'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class StreamCounters:
     Attributes:
         partial: Joint states without all joints that the policy needs.
         foreign: Joint states about other joints only.
+        implausible: Joint states that no joint could have got to since the one before.
     """
 
     accepted: int = 0
@@ -79,6 +81,7 @@ class StreamCounters:
     defective: int = 0
     partial: int = 0
     foreign: int = 0
+    implausible: int = 0
     unchanged: int = 0
     decoded: int = 0
 
@@ -131,6 +134,10 @@ class StreamBuffer(Generic[T]):
     def newest(self) -> Sample[T] | None:
         """The sample with the greatest stamp."""
         return self._samples[-1] if self._samples else None
+
+    def is_newer(self, stamp_ns: int) -> bool:
+        """Return whether a stamp (as for `push`) is newer than that of every sample."""
+        return not self._stamps or stamp_ns - self._latency_ns > self._stamps[-1]
 
     def refused_ns(self) -> int | None:
         """Return when the newest of several samples arrived that were refused in a row, or None.

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,11 @@ from bc_runtime.observation.columns import JointColumn, JointReader, Row, Vector
 from bc_runtime.observation.content import same_picture
 from bc_runtime.observation.image_types import Picture
 from bc_runtime.observation.joint_presence import JointPresence
+from bc_runtime.observation.plausibility import JointPlausibility
 from bc_runtime.observation.reasons import Reason, ReasonCode, reason
+from bc_runtime.observation.senders import Senders
 from bc_runtime.observation.stream_buffer import Defect, Sample, StreamBuffer
+from bc_runtime.spec.actions import ActionKind
 from bc_runtime.spec.errors import ObservationError
 from bc_runtime.spec.policy_spec import PolicySpec
 from bc_runtime.spec.robot_config import RobotConfig, StreamConfig
@@ -47,6 +50,8 @@ class Stream:
         reader: Makes rows of messages; None for cameras.
         continuous: Which columns are angles of continuous joints.
         presence: Which joints still come; None where the stream is not the joint states.
+        plausible: Which joint states can be true; None as above.
+        senders: Who sends the stream.
     """
 
     name: str
@@ -56,6 +61,8 @@ class Stream:
     reader: JointReader | VectorReader | None = None
     continuous: NDArray[np.bool_] | None = None
     presence: JointPresence | None = None
+    plausible: JointPlausibility | None = None
+    senders: Senders = field(default_factory=Senders)
 
     @property
     def is_camera(self) -> bool:
@@ -92,6 +99,12 @@ class Stream:
             selections.append(found)
         return selections
 
+    def judge_senders(self, now_mono_ns: int | None) -> Reason | None:
+        """Return whether several publishers send the stream in turns."""
+        if now_mono_ns is None or not self.senders.several(now_mono_ns):
+            return None
+        return reason(ReasonCode.DUPLICATE, self.name, 'two publishers send it in turns')
+
     def judge_clocks(self, now_ns: int | None, now_mono_ns: int | None) -> Reason | None:
         """Return whether the newest sample is too old, by its stamp or its arrival, or too new.
 
@@ -125,9 +138,12 @@ class Stream:
         return None
 
     def _lack(self) -> Reason | None:
-        """Return which joints are missing in the messages that come, if that is the matter."""
+        """Return why the joint states that come are of no use, if that is the matter."""
         why = self.presence.why_incomplete() if self.presence is not None else ''
-        return reason(ReasonCode.MISSING_JOINT, self.name, why) if why else None
+        if why:
+            return reason(ReasonCode.MISSING_JOINT, self.name, why)
+        why = self.plausible.why if self.plausible is not None else ''
+        return reason(ReasonCode.IMPLAUSIBLE, self.name, why) if why else None
 
     def _comes_in_vain(self, now_mono_ns: int | None) -> bool:
         """Return whether samples still arrive, with stamps of which none is of use."""
@@ -180,7 +196,10 @@ def make_streams(
         overrides: Alignments that replace the defaults, by stream name.
         horizon_ns: How far back samples are kept, if not what the limits need.
     """
-    streams = {}
+    streams: dict[str, Stream] = {}
+    grippers = {
+        name for one in spec.actions if one.kind is ActionKind.GRIPPER for name in one.names
+    }
 
     def add(
         name: str,
@@ -212,6 +231,10 @@ def make_streams(
         )
         if isinstance(reader, JointReader):
             streams[name].presence = JointPresence(reader.joints, max_age_ns)
+            streams[name].plausible = plausible = JointPlausibility(robot, reader.joints)
+            plausible.watch(
+                [one not in grippers and not robot.joint(one).gripper for one in reader.joints]
+            )
 
     columns = joint_columns(spec, robot)
     if columns:

@@ -15,6 +15,7 @@ import gc
 import sys
 import threading
 import time
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
@@ -211,13 +212,18 @@ class ControllerNode(DeploymentNode):
 
     # Callbacks: store ---------------------------------------------------------------------------
 
-    def _on_joint_state(self, msg: JointState) -> None:
+    def _on_joint_state(self, msg: JointState, info: dict[str, Any]) -> None:
         by_header = self._robot.joint_states.clock == 'header'
         stamp_ns = convert.to_ns(msg.header.stamp) if by_header else 0
         ros_ns, mono_ns = self.get_clock().now().nanoseconds, time.monotonic_ns()
         with self._lock:
             if self._loop.on_joint_state(
-                msg.name, msg.position, msg.velocity, arrival_ns=mono_ns, stamp_ns=stamp_ns
+                msg.name,
+                msg.position,
+                msg.velocity,
+                arrival_ns=mono_ns,
+                stamp_ns=stamp_ns,
+                sender=convert.sender_of(info),
             ):
                 self._loop.surroundings.on_joint_state(
                     msg.name, msg.position, mono_ns=mono_ns, ros_ns=ros_ns, stamp_ns=stamp_ns
@@ -422,6 +428,7 @@ class ControllerNode(DeploymentNode):
             'chunks_rejected': plan.rejected,
             'last_rejection': plan.last_rejection,
             'chunks_dropped': ', '.join(f'{n} {why}' for why, n in sorted(plan.dropped.items())),
+            'joint_states_refused': self._loop.joint_states_refused,
             'joint_state_age_ms': round(result.joint_state_age_s * 1e3, 1),
             'remarks': '; '.join(self._remarks),
         }

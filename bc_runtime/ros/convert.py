@@ -7,6 +7,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 import math
+from typing import Any
 
 from builtin_interfaces.msg import Duration, Time
 import numpy as np
@@ -35,6 +36,16 @@ def to_time(ns: int) -> Time:
 def to_duration(ns: int) -> Duration:
     """Return a duration message."""
     return Duration(sec=ns // NS, nanosec=ns % NS)
+
+
+def sender_of(info: Mapping[str, Any]) -> bytes | None:
+    """Return the id of the publisher of a message, None where the middleware does not tell it.
+
+    Args:
+        info: The second argument of a subscription's callback (`rclpy`'s message info).
+    """
+    gid = info.get('publisher_gid')
+    return bytes(gid['data']) if gid else None
 
 
 def to_bytes(values: NDArray[np.generic]) -> array[int]:

@@ -33,6 +33,9 @@ class Flag(StrEnum):
     JOINT_STATES_STALE = 'JOINT_STATES_STALE'
     JOINT_STATES_FROZEN = 'JOINT_STATES_FROZEN'
     JOINT_MISSING = 'JOINT_MISSING'
+    JOINT_STATE_REFUSED = 'JOINT_STATE_REFUSED'
+    JOINT_STATES_IMPLAUSIBLE = 'JOINT_STATES_IMPLAUSIBLE'
+    DUPLICATE_SENSOR = 'DUPLICATE_SENSOR'
     TRACKING_WARN = 'TRACKING_WARN'
     TRACKING_ERROR = 'TRACKING_ERROR'
     JOINT_BLOCKED = 'JOINT_BLOCKED'
@@ -208,6 +211,19 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
         ),
         Flag.JOINT_MISSING: _robot_hold(
             'a joint of the robot YAML is missing in the joint states: check the driver'
+        ),
+        Flag.JOINT_STATE_REFUSED: _warn(
+            'a joint state that no joint could have got to was passed over: check the bus'
+        ),
+        Flag.JOINT_STATES_IMPLAUSIBLE: _robot_hold(
+            'several joint states that no joint could have got to: look for a second publisher '
+            'and a failing bus, then resume',
+            reseed=True,
+        ),
+        Flag.DUPLICATE_SENSOR: _robot_hold(
+            'two publishers send the same sensor: stop one (ros2 topic info -v names them), then '
+            'resume',
+            reseed=True,
         ),
         Flag.TRACKING_WARN: _warn('the robot follows its command with a large error'),
         Flag.TRACKING_ERROR: _fault(

@@ -93,6 +93,12 @@ class Tolerances:
             [rad or m]; the servo's own error at rest must stay below. Grippers are not judged.
         stall_s: Window of that average [s].
         lag_s: Largest lag that the robot's servo may have [s].
+        jump: A joint state may differ from the one before by this much more than motion explains
+            [rad or m].
+        jump_speed: Motion may be faster than the velocity limit by this factor: a hand is, and a
+            joint that swings.
+        agreeing: So many joint states must agree before anything begins from them.
+        refused: So many joint states that cannot be true within a second stop the robot.
     """
 
     tracking: float
@@ -102,6 +108,10 @@ class Tolerances:
     stall: float
     stall_s: float
     lag_s: float
+    jump: float = 0.05
+    jump_speed: float = 2.0
+    agreeing: int = 5
+    refused: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +280,10 @@ def _read_tolerances(f: Fields) -> Tolerances:
         stall=f.number('stall', 0.1, above=0.0),
         stall_s=f.number('stall_s', 0.5, above=0.0),
         lag_s=f.number('lag_s', 0.2, above=0.0),
+        jump=f.number('jump', 0.05, above=0.0),
+        jump_speed=f.number('jump_speed', 2.0, minimum=1.0),
+        agreeing=f.integer('agreeing', 5, minimum=2),
+        refused=f.integer('refused', 3, minimum=2),
     )
     f.done()
     return tolerances

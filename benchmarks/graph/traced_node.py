@@ -48,7 +48,9 @@ def image_stamp(data: bytes) -> int:
 def trace_observation(module: Any, trace: Trace) -> None:
     node = module.ObservationNode
     around(
-        node, '_on_image', lambda _, camera, data: trace.note('image', image_stamp(data), camera)
+        node,
+        '_on_image',
+        lambda _, camera, data, _info: trace.note('image', image_stamp(data), camera),
     )
     around(
         node,

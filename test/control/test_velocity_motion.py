@@ -334,6 +334,7 @@ def test_a_limit_is_kept_however_old_the_joint_states_are(period, latency_s, dec
 
     rig.loop.on_joint_state = late  # type: ignore[method-assign]
     reached = 0.0
+    rig.run(0.5)
     rig.auto()
     for _ in range(200):
         rig.run(1 / HZ)

@@ -88,7 +88,7 @@ def test_a_dead_camera_is_stale_and_the_others_are_not_blamed(
     running: ObservationAssembler, push_joints: Push, noise_image: Noise
 ) -> None:
     for i in range(31, 71):
-        push_joints(running, i * 10 * MS, arrival_ns=i * 10 * MS)
+        push_joints(running, i * 10 * MS, 3.0, 0.0, 0.0, arrival_ns=i * 10 * MS)
     for i in range(10, 21):
         show(running, 'side', i * 33 * MS, noise_image(200 + i))
     now = 665 * MS
@@ -358,3 +358,49 @@ def test_every_code_has_advice_and_a_text_form(running: ObservationAssembler) ->
     running.clear()
     text = str(running.assemble(0).reasons[1])
     assert text.startswith('MISSING cameras/front: nothing has arrived; start its driver')
+
+
+def test_a_joint_state_that_cannot_be_true_reaches_no_policy(
+    running: ObservationAssembler, push_joints: Push, noise_image: Noise
+) -> None:
+    """Regressions pinned: one state of zeros in AUTO was given to the policy."""
+    for i in range(31, 40):
+        ms = i * 10
+        wrong = push_joints(running, ms * MS - 3 * MS, 0.0, 2.9, 0.0, arrival_ns=ms * MS - 3 * MS)
+        assert wrong is PushResult.IMPLAUSIBLE
+        assert push_joints(running, ms * MS, 3.0, 0.0, 0.0, arrival_ns=ms * MS) is (
+            PushResult.ACCEPTED
+        )
+    for camera in ('front', 'side'):
+        show(running, camera, 363 * MS, noise_image(50))
+    observation = running.assemble(363 * MS, now_ns=390 * MS, now_mono_ns=390 * MS)
+    assert codes(observation) == []
+    assert list(observation.tensors['state'].ravel()) == [3.0, 0.0, 0.0]
+    assert running.counters()['joint_states'].implausible == 9
+
+
+def test_joint_states_that_cannot_be_true_are_named_until_they_last(
+    running: ObservationAssembler, push_joints: Push
+) -> None:
+    results = []
+    for i in range(31, 70):
+        ms = i * 10
+        results.append(push_joints(running, ms * MS, -2.0, 0.0, 0.0, arrival_ns=ms * MS))
+        if i == 45:
+            observation = running.assemble(ms * MS, now_ns=ms * MS, now_mono_ns=ms * MS)
+            assert 'IMPLAUSIBLE joint_states' in codes(observation)
+    assert results[24] is PushResult.IMPLAUSIBLE
+    assert results[-1] is PushResult.ACCEPTED
+    assert 'IMPLAUSIBLE joint_states' not in codes(running.assemble(600 * MS))
+
+
+def test_two_publishers_that_send_a_stream_in_turns_are_told(
+    running: ObservationAssembler, push_joints: Push
+) -> None:
+    for i in range(31, 40):
+        ms = i * 10
+        push_joints(
+            running, ms * MS, 3.0, 0.0, 0.0, arrival_ns=ms * MS, sender=b'ab'[i % 2 : i % 2 + 1]
+        )
+    observation = running.assemble(390 * MS, now_ns=390 * MS, now_mono_ns=390 * MS)
+    assert 'DUPLICATE joint_states' in codes(observation)
