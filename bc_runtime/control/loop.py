@@ -155,11 +155,7 @@ class ControlLoop:
         stamp_ns: int = 0,
         sender: bytes | None = None,
     ) -> bool:
-        """Take measured positions; `arrival_ns` is monotonic, `stamp_ns` the sender's or 0.
-
-        Returns:
-            Whether they count; what other publishers say of other joints does not.
-        """
+        """Take measured positions; `arrival_ns` is monotonic; return whether they count."""
         return self._robot_says.update(
             names,
             positions,

@@ -108,6 +108,7 @@ class PreflightFacts:
         streams: Joint states and cameras that were watched.
         clock: Why the ROS clock does not go; empty where it does.
         qos: Topic -> why the middleware will not connect it; empty where it does.
+        senders: Sensor topic -> nodes that send the same joints or pictures there.
         commanders: Other nodes that publish on the command topic.
         listeners: How many listen to the command and may be the driver.
         onlookers: Nodes that listen and only record or show.
@@ -121,6 +122,7 @@ class PreflightFacts:
     streams: Sequence[StreamFacts] = ()
     qos: Mapping[str, str] = field(default_factory=dict)
     clock: str = ''
+    senders: Mapping[str, Sequence[str]] = field(default_factory=dict)
     commanders: Sequence[str] = ()
     listeners: int = 0
     onlookers: Sequence[str] = ()
@@ -265,6 +267,13 @@ def _topics(
         not bad,
         f'{len(facts.qos)} topics connect',
         f'{"; ".join(bad)}; change the reliability or durability of the other side',
+    )
+    twice = [f'{" and ".join(n)} send the same on {t}' for t, n in facts.senders.items() if n[1:]]
+    yield _item(
+        'sensors',
+        not twice,
+        'each is sent by one node',
+        f'{"; ".join(twice)}; stop all but one',
     )
     if dry_run:
         yield PreflightItem(name='command', ok=True, text='dry run: nothing is sent')

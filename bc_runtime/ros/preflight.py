@@ -61,8 +61,11 @@ class _Watched:
         self.first_s = self.last_s = 0.0
         self.offset_s = math.nan
         self.newest: Any = None
+        self.senders: set[bytes] = set()
 
-    def take(self, message: Any) -> None:
+    def take(self, message: Any, sender: bytes | None) -> None:
+        if sender is not None:
+            self.senders.add(sender)
         now = time.monotonic()
         self.first_s = now if self.count == 0 else self.first_s
         self.last_s = now
@@ -122,6 +125,7 @@ class PreflightServer:
         self._executor.add_node(self._own)
         self._thread = threading.Thread(target=self._spin, name='preflight', daemon=True)
         self._ending = False
+        self._senders: dict[str, list[str]] = {}
         self._thread.start()
 
     def close(self) -> None:
@@ -168,6 +172,7 @@ class PreflightServer:
             streams=streams,
             qos=self._connections(policy),
             clock=clock_problem(self._node),
+            senders=self._senders,
             commanders=self._others(),
             listeners=listeners,
             onlookers=onlookers,
@@ -221,6 +226,7 @@ class PreflightServer:
         finally:
             executor.shutdown(timeout_sec=1.0)
             watcher.destroy_node()
+        self._senders = {each.topic: self._nodes(each) for each in (*joints, *cameras)}
         found = [
             each.facts(WATCH_S, problem='' if each.count else unheard(self._node, each.topic))
             for each in joints
@@ -257,18 +263,18 @@ class PreflightServer:
             )
         return joints, cameras
 
-    def _joint_state(self, seen: _Watched, msg: JointState) -> None:
+    def _joint_state(self, seen: _Watched, msg: JointState, info: dict[str, Any]) -> None:
         if not set(self._robot.joint_names).issubset(msg.name):
             return  # of another publisher that shares the topic
-        seen.take(None)
+        seen.take(None, convert.sender_of(info))
         if self._robot.joint_states.clock == 'header':
             now_ns = self._node.get_clock().now().nanoseconds
             stamp_ns = convert.to_ns(msg.header.stamp)
             seen.offset_s = (stamp_ns - now_ns) * 1e-9
             seen.foreign = foreign_clock(stamp_ns, now_ns, time.monotonic_ns())
 
-    def _image(self, seen: _Watched, kind: str, data: bytes) -> None:
-        seen.take((kind, data))
+    def _image(self, seen: _Watched, kind: str, data: bytes, info: dict[str, Any]) -> None:
+        seen.take((kind, data), convert.sender_of(info))
         # Reading the header of a picture costs little; decoding waits for the last one.
         if seen.count % 5 == 1:
             read = read_compressed_image if kind == 'CompressedImage' else read_image
@@ -295,6 +301,12 @@ class PreflightServer:
         except BcError as error:
             return seen.facts(WATCH_S, problem=str(error))
         return seen.facts(WATCH_S, content=content)
+
+    def _nodes(self, seen: _Watched) -> list[str]:
+        """Return the names of the nodes that sent what was watched."""
+        ends = self._node.get_publishers_info_by_topic(self._resolved(seen.topic))
+        names = {bytes(end.endpoint_gid): end.node_name for end in ends}
+        return sorted(names.get(sender, 'a node that has ended') for sender in seen.senders)
 
     # Graph ------------------------------------------------------------------------------------
 

@@ -164,3 +164,14 @@ def test_rehearsing_asks_for_chunks_and_moves_nothing():
     loop.rehearsing = False
     assert not tick().accepting
     assert math.isnan(loop.plan.newest_latency_s)
+
+
+def test_two_nodes_that_send_the_same_joints_are_named():
+    """Regressions pinned: a joint_state_publisher beside the driver passed the preflight."""
+    twice = {'joint_states': ['driver', 'joint_state_publisher'], 'front/image_raw': ['camera']}
+    facts = PreflightFacts(state=State.READY, refusals=(), measured=None, senders=twice)
+    item = next(i for i in judge(facts, ARM, dry_run=False) if i.name == 'sensors')
+    assert not item.ok
+    assert 'driver and joint_state_publisher send the same on joint_states' in item.text
+    good = replace(facts, senders={'joint_states': ['driver']})
+    assert next(i for i in judge(good, ARM, dry_run=False) if i.name == 'sensors').ok
