@@ -177,11 +177,6 @@ class JointMonitor:
         """Whether the newest joint states agree with each other: something may begin from them."""
         return self._plausible.agreed
 
-    @property
-    def refused(self) -> int:
-        """Number of joint states so far that no joint could have got to."""
-        return self._plausible.refused
-
     def take_jump(self) -> bool:
         """Return whether the robot has been put somewhere else since this was asked last."""
         jumped, self._jumped = self._jumped, False
@@ -287,7 +282,8 @@ class JointMonitor:
         return found
 
     def _tell(self, refused: int) -> str:
-        return f'{refused} in the last second; {self._plausible.last_refusal}'
+        total = self._plausible.refused
+        return f'{refused} in the last second, {total} in all; {self._plausible.last_refusal}'
 
     def _read(
         self, names: Sequence[str], positions: Sequence[float]

@@ -40,11 +40,9 @@ from bc_runtime.safety import (
     SupervisorStep,
     TickWatchdog,
 )
-from bc_runtime.safety.states import MOVING_STATES, POLICY_STATES
+from bc_runtime.safety.states import DRIVEN_STATES, POLICY_STATES
 from bc_runtime.spec import PolicySpec, RobotConfig
 
-#: Here the robot is moved by commands and by nobody else.
-_MOVED = MOVING_STATES | {State.BRAKING, State.FINALIZING}
 _EXECUTING = frozenset({State.AUTO, State.SLOW})
 #: A zero velocity is sent so many times before silence: one alone may get lost on the way.
 _ZEROS = 10
@@ -113,11 +111,6 @@ class ControlLoop:
         """Newest measured positions."""
         return self._robot_says.measured
 
-    @property
-    def joint_states_refused(self) -> int:
-        """Number of joint states so far that no joint could have got to."""
-        return self._robot_says.refused
-
     def set_policy(self, policy_id: str, spec: PolicySpec) -> None:
         """Take chunks of this policy from now on; what is planned already goes on.
 
@@ -163,7 +156,7 @@ class ControlLoop:
             arrival_ns=arrival_ns,
             command=None if self.robot.command.takes_velocities else self._sent,
             stamp_ns=stamp_ns,
-            may_jump=self.state not in _MOVED,
+            may_jump=self.state not in DRIVEN_STATES,
             sender=sender,
         )
 
@@ -248,9 +241,7 @@ class ControlLoop:
             at_rest=self._motion.rests,
             plan_ready=point is not None,
             aligned=self._motion.aligned_to(point),
-            human_aligned=self._silence.speaking
-            and self._robot_says.agreed
-            and self._human.aligned(self._motion.position),
+            human_aligned=self._silence.certain and self._human.aligned(self._motion.position),
             activate_blockers=self._robot_says.blockers(),
             start_blockers=self._start_blockers(),
         )
@@ -259,8 +250,6 @@ class ControlLoop:
         # Only now: a tick that fails before has not heard them.
         self._estop.take()
         self._faults.clear()
-        if self._robot_says.take_jump():
-            self._silence.ask_for_seed(always=True)
         self._act(step, ros_ns)
         for (_, reply), answer in zip(events, step.replies, strict=True):
             reply(answer.accepted, answer.text)

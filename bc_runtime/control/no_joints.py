@@ -18,7 +18,6 @@ class NoJoints:
     error = 0.0
     still = True
     agreed = True
-    refused = 0
 
     def update(self, *_message: object, **_times: object) -> bool:
         """Take a joint state and look away."""

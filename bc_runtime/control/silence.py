@@ -79,6 +79,11 @@ class Silence:
         self._begun = self._before = self._kept()
         self._place = motion.place()
 
+    @property
+    def certain(self) -> bool:
+        """Whether the last tick gave a command and the joint states agree where the robot is."""
+        return self.speaking and self._says.agreed
+
     def pass_time(self, mono_ns: int, missed: int, *, stalled: bool) -> str:
         """Follow the driver to the beginning of a tick; return what went wrong.
 
@@ -122,6 +127,8 @@ class Silence:
 
     def seed_if_settled(self) -> None:
         """Begin from the measurement if that was asked for and the robot is at rest."""
+        if self._says.take_jump():  # somebody has put it elsewhere
+            self._due = self._always = True
         if not self._due:
             return
         near = self.speaking and not self._always and not self._moved()

@@ -428,7 +428,6 @@ class ControllerNode(DeploymentNode):
             'chunks_rejected': plan.rejected,
             'last_rejection': plan.last_rejection,
             'chunks_dropped': ', '.join(f'{n} {why}' for why, n in sorted(plan.dropped.items())),
-            'joint_states_refused': self._loop.joint_states_refused,
             'joint_state_age_ms': round(result.joint_state_age_s * 1e3, 1),
             'remarks': '; '.join(self._remarks),
         }

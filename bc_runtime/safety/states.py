@@ -91,5 +91,7 @@ POLICY_STATES = frozenset({State.ALIGN, State.AUTO, State.SLOW})
 HUMAN_STATES = frozenset({State.TAKEOVER, State.HUMAN})
 #: Something may make the robot move.
 MOVING_STATES = POLICY_STATES | HUMAN_STATES | {State.HANDBACK}
+#: Commands move the robot, so that nobody else has put it where it is.
+DRIVEN_STATES = MOVING_STATES | {State.BRAKING, State.FINALIZING}
 #: Commands are being sent.
 ACTIVE_STATES = MOVING_STATES | {State.READY, State.BRAKING, State.HELD}
