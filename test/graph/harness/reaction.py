@@ -91,6 +91,7 @@ def undisturbed(test: Callable[..., None]) -> Callable[..., None]:
             begin_ns = time.monotonic_ns()
             recorded = len(others['faults'].rows) if 'faults' in others else 0
             try:
+                moving.auto_again()  # a busy machine may have stopped it since the fixture
                 return test(*self, moving=moving, **others)
             except AssertionError as failure:
                 why = f'{failure}' if isinstance(failure, Disturbed) else ''
