@@ -23,6 +23,7 @@ from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
 from bc_runtime.resources import require_log_folder
 from bc_runtime.ros import qos
+from bc_runtime.ros.dead_ports import shun_dead_ports
 from bc_runtime.ros.runtime import make_executor, use_dds_profile
 from bc_runtime.ros.scripted_human import ScriptedHuman
 from bc_runtime.spec import RobotConfig
@@ -81,7 +82,8 @@ class DemoClient:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self._stop = stop
         self._alive = alive
-        self._node = Node('bc_demo')
+        with shun_dead_ports(rclpy.get_default_context().get_domain_id()):
+            self._node = Node('bc_demo')
         self._executor = make_executor()
         self._executor.add_node(self._node)
         self.status: bc_msg.ControllerStatus | None = None

@@ -20,6 +20,7 @@ from bc_msgs import msg as bc_msg
 from bc_msgs import srv as bc_srv
 from bc_runtime.resources import require_log_folder
 from bc_runtime.ros import qos
+from bc_runtime.ros.dead_ports import shun_dead_ports
 from bc_runtime.ros.runtime import use_dds_profile
 from bc_runtime.spec.errors import BcError
 from bc_runtime.spec.ros_names import namespace_problem
@@ -48,7 +49,8 @@ class OperatorClient:
         use_dds_profile()
         rclpy.init()
         place = f'/{namespace.strip("/")}' if namespace.strip('/') else ''
-        self._node = Node('bc_operator', namespace=place, start_parameter_services=False)
+        with shun_dead_ports(rclpy.get_default_context().get_domain_id()):
+            self._node = Node('bc_operator', namespace=place, start_parameter_services=False)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
 
