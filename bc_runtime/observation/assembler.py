@@ -132,7 +132,7 @@ class ObservationAssembler:
         """Take one joint state; joints are found by name, their order may change.
 
         One that no joint could have got to since the one before is passed over (IMPLAUSIBLE). When
-        such states last, the robot has been put elsewhere, and what was before is forgotten.
+        such states last, the robot has been put elsewhere; nothing is interpolated across that.
 
         Args:
             stamp_ns: ROS time: the header's stamp, or the time of receipt where the robot YAML
@@ -195,7 +195,9 @@ class ObservationAssembler:
             return True
         verdict = stream.plausible.judge(places, stamp_ns=stamp_ns, arrival_ns=arrival_ns)
         if verdict is Verdict.JUMPED:
-            stream.buffer.clear()  # nothing lies between where it was and where it was put
+            # Nothing lies between where it was and where it was put.
+            defect = Defect(code=ReasonCode.IMPLAUSIBLE, text='the robot was put elsewhere')
+            stream.buffer.push(stamp_ns - 1, arrival_ns, defect)
         return verdict is not Verdict.REFUSED
 
     def note_sender(self, stream: str, sender: bytes | None, arrival_ns: int) -> None:

@@ -15,7 +15,6 @@ import gc
 import sys
 import threading
 import time
-from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
@@ -212,7 +211,7 @@ class ControllerNode(DeploymentNode):
 
     # Callbacks: store ---------------------------------------------------------------------------
 
-    def _on_joint_state(self, msg: JointState, info: dict[str, Any]) -> None:
+    def _on_joint_state(self, msg: JointState) -> None:
         by_header = self._robot.joint_states.clock == 'header'
         stamp_ns = convert.to_ns(msg.header.stamp) if by_header else 0
         ros_ns, mono_ns = self.get_clock().now().nanoseconds, time.monotonic_ns()
@@ -223,7 +222,6 @@ class ControllerNode(DeploymentNode):
                 msg.velocity,
                 arrival_ns=mono_ns,
                 stamp_ns=stamp_ns,
-                sender=convert.sender_of(info),
             ):
                 self._loop.surroundings.on_joint_state(
                     msg.name, msg.position, mono_ns=mono_ns, ros_ns=ros_ns, stamp_ns=stamp_ns

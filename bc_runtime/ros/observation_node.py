@@ -37,7 +37,6 @@ from bc_runtime.observation import (
     StreamKind,
     StreamRequest,
 )
-from bc_runtime.observation.binding import camera_stream, vector_stream
 from bc_runtime.observation.serialized import read_compressed_image, read_image
 from bc_runtime.observation.stamp_clock import foreign_clock
 from bc_runtime.resources import robot_file
@@ -94,7 +93,7 @@ class _Listener(NamedTuple):
 
     request: StreamRequest
     message: type[Any]
-    callback: Callable[[Any, dict[str, Any]], None]
+    callback: Callable[[Any], None]
     profile: QoSProfile
     raw: bool
 
@@ -187,7 +186,7 @@ class ObservationNode(DeploymentNode):
         """
         found = []
         for request in assembler.streams.values():
-            callback: Callable[[Any, dict[str, Any]], None]
+            callback: Callable[[Any], None]
             profile, raw = qos.SENSOR, False
             if request.kind is StreamKind.JOINT_STATES:
                 callback, profile = self._on_joint_state, _profile(self._robot.joint_states)
@@ -243,7 +242,7 @@ class ObservationNode(DeploymentNode):
             return stamp_ns
         return self.get_clock().now().nanoseconds
 
-    def _on_joint_state(self, msg: JointState, info: dict[str, Any]) -> None:
+    def _on_joint_state(self, msg: JointState) -> None:
         if self._assembler is not None:
             self._assembler.push_joint_state(
                 stamp_ns=self._stamp(self._robot.joint_states, msg),
@@ -252,15 +251,12 @@ class ObservationNode(DeploymentNode):
                 position=msg.position,
                 velocity=msg.velocity,
                 effort=msg.effort,
-                sender=convert.sender_of(info),
             )
             self._publish_if_due()
 
-    def _on_image(self, camera: str, data: bytes, info: dict[str, Any]) -> None:
+    def _on_image(self, camera: str, data: bytes) -> None:
         if self._assembler is None:
             return
-        sender, arrival_ns = convert.sender_of(info), time.monotonic_ns()
-        self._assembler.note_sender(camera_stream(camera), sender, arrival_ns)
         config = self._robot.cameras[camera]
         read = read_compressed_image if config.transport == 'compressed' else read_image
         try:
@@ -278,12 +274,8 @@ class ObservationNode(DeploymentNode):
         if not self._publish_if_due() and self._working and self._served and not self._told:
             self._assembler.prepare(self._ready_ns())
 
-    def _on_vector(
-        self, stream: str, paths: list[FieldPath], msg: object, info: dict[str, Any]
-    ) -> None:
+    def _on_vector(self, stream: str, paths: list[FieldPath], msg: object) -> None:
         if self._assembler is not None:
-            sender, arrival_ns = convert.sender_of(info), time.monotonic_ns()
-            self._assembler.note_sender(vector_stream(stream), sender, arrival_ns)
             try:
                 values = [path.read(msg) for path in paths]
             except FieldPathError as error:

@@ -50,7 +50,7 @@ def trace_observation(module: Any, trace: Trace) -> None:
     around(
         node,
         '_on_image',
-        lambda _, camera, data, _info: trace.note('image', image_stamp(data), camera),
+        lambda _, camera, data: trace.note('image', image_stamp(data), camera),
     )
     around(
         node,
