@@ -20,6 +20,7 @@ from bc_runtime.recording.labels import EpisodeLabels
 from bc_runtime.recording.mcap_file import DEFAULT_CHUNK_BYTES
 from bc_runtime.recording.metadata import replace_custom_data
 from bc_runtime.recording.topic import RecordedTopic
+from bc_runtime.recording.topic_flow import TopicAudit, dump_audit
 from bc_runtime.spec.errors import RecordingError, available
 
 DEFAULT_QUEUE_BYTES = 64 * 1024 * 1024
@@ -126,6 +127,7 @@ class EpisodeWriter:
             )
         self.labels = labels
         self._stored_labels: EpisodeLabels | None = None  # those that the closed bag holds
+        self._audits: Mapping[str, TopicAudit] = {}
         self._flush_s = flush_period_s
         self._drain_s = drain_s
         self._queue_limit = queue_bytes
@@ -238,7 +240,12 @@ class EpisodeWriter:
                 self._wake.notify()
             return True
 
-    def close(self, labels: EpisodeLabels | None = None) -> WriterStatus:
+    def close(
+        self,
+        labels: EpisodeLabels | None = None,
+        *,
+        audits: Mapping[str, TopicAudit] | None = None,
+    ) -> WriterStatus:
         """Write what is queued, close the bag, and return the final status.
 
         Also after STOPPED or FAILED, where only the labels are still written. A second call
@@ -246,8 +253,11 @@ class EpisodeWriter:
 
         Args:
             labels: Final labels, with the outcome; their id stays that of the bag.
+            audits: What came of each topic, and what was lost before it came here.
         """
         with self._wake:
+            if audits is not None:
+                self._audits = audits
             if labels is not None:
                 self.labels = labels
             if not self._closing:
@@ -340,6 +350,8 @@ class EpisodeWriter:
                 **self.labels.to_custom_data(),
                 'bc.closed': self._error or 'yes',
                 'bc.dropped': str(sum(self._dropped.values()) + self._bag.lost),
+                'bc.lost': str(sum(audit.lost for audit in self._audits.values())),
+                'bc.audit': dump_audit(self._audits, self._dropped),
             }
 
 

@@ -5,36 +5,59 @@
 A subscription that asks for more than a publisher offers gets nothing, one that asks for less
 loses latched messages. So each topic is subscribed when its first publisher is seen, and again
 when the publishers change so that another profile fits.
+
+No executor knows these subscriptions. What has come waits in the middleware's queue and is
+fetched every 10 ms, all of it at once. Each message comes with the number that its publisher gave
+it, which tells what was lost, and with the time of its reception. An executor keeps both to itself,
+or ends the process over them (EventsExecutor of rclpy 7.1 and 9.1, because rmw_fastrtps has no
+reception counter).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+import heapq
 from typing import Any
 
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
 from bc_runtime.recording.definitions import DefinitionLibrary
 from bc_runtime.recording.qos import DURATION_INFINITE_NS, QosProfile
-from bc_runtime.recording.topic import RecordedTopic
+from bc_runtime.recording.topic import IMAGE_TYPES, RecordedTopic
+from bc_runtime.recording.topic_flow import TopicFlow
 from bc_runtime.ros.message_types import message_class
 from bc_runtime.ros.steady_timer import steady_timer
 from bc_runtime.spec.errors import BcError
 
 SCAN_PERIOD_S = 0.5
-#: Messages that may wait for the executor. Images are large, and a second of them is plenty.
-DEPTH = 100
-IMAGE_DEPTH = 30
+FETCH_PERIOD_S = 0.01
+#: Messages that may wait to be fetched: five seconds at 200 Hz. A process that is held up longer
+#: than that loses the oldest. 1000 small messages take about 1 MB for each topic.
+DEPTH = 1000
+#: The same for large messages: two seconds at 30 Hz; 55 MB for a raw camera of 640x480.
+LARGE_DEPTH = 60
+LARGE_TYPES = (*IMAGE_TYPES, 'bc_msgs/msg/Observation', 'sensor_msgs/msg/PointCloud2')
 
 RawCallback = Callable[['RawTopic', bytes], None]
 
 
 @dataclass(slots=True)
 class RawTopic:
-    """One topic; `recorded` is None until a publisher has been seen."""
+    """One topic.
+
+    Attributes:
+        recorded: None until a publisher has been seen.
+        received_ns: When the newest message was received, ROS time [ns].
+        flow: Counts what came and what was lost on the way.
+    """
 
     name: str
     type: str | None
@@ -42,6 +65,8 @@ class RawTopic:
     subscription: Subscription | None = None
     asked: tuple[bool, bool] = (False, False)  # reliable, transient local
     problem: str = ''
+    received_ns: int = 0
+    flow: TopicFlow = field(default_factory=TopicFlow)
 
     @property
     def latched(self) -> bool:
@@ -60,7 +85,7 @@ class RawTopics:
         Args:
             node: Subscribes and knows the graph.
             names: Relative names are resolved in the node's namespace.
-            callback: Called for every message.
+            callback: Called for every message, in the order of reception.
             found: Called with the `RawTopic` when its type and definition are known.
         """
         self._node = node
@@ -73,6 +98,7 @@ class RawTopics:
             full_name = node.resolve_topic_name(name)
             self.topics[full_name] = RawTopic(full_name, kind or None)
         self._timer = steady_timer(node, SCAN_PERIOD_S, self.scan)
+        self._fetch_timer = steady_timer(node, FETCH_PERIOD_S, self.fetch)
         self.scan()
 
     def missing(self) -> list[str]:
@@ -92,13 +118,22 @@ class RawTopics:
             if publishers:
                 self._adapt(topic, publishers)
 
+    def fetch(self) -> None:
+        """Take what has come of all topics, in the order of reception, and hand it on."""
+        batches = []
+        for topic in self.topics.values():
+            if topic.subscription is not None and (batch := self._take(topic)):
+                batches.append(batch)
+        for received_ns, topic, data in heapq.merge(*batches, key=lambda entry: entry[0]):
+            topic.received_ns = received_ns
+            self._callback(topic, data)
+
     def close(self) -> None:
         """End all subscriptions."""
         self._node.destroy_timer(self._timer)
+        self._node.destroy_timer(self._fetch_timer)
         for topic in self.topics.values():
-            if topic.subscription is not None:
-                self._node.destroy_subscription(topic.subscription)
-                topic.subscription = None
+            self._unsubscribe(topic)
 
     def _adapt(self, topic: RawTopic, publishers: Sequence[Any]) -> None:
         profiles = [info.qos_profile for info in publishers]
@@ -126,22 +161,46 @@ class RawTopics:
             topic.problem = f'{topic.name} is not recorded: {error}'
             self._node.get_logger().error(topic.problem)
             return
-        if topic.subscription is not None:
-            self._node.destroy_subscription(topic.subscription)
+        self.fetch()
+        self._unsubscribe(topic)
         topic.type, topic.asked = kind, asked
         self._found(topic)
         topic.subscription = self._subscribe(topic, message_type)
 
-    def _subscribe(self, topic: RawTopic, message_type: type[Any]) -> Subscription:
-        # No MessageInfo: with it, the EventsExecutor of rclpy 7.1 and 9.1 ends the process with
-        # "SystemError: null argument to internal routine" (rmw_fastrtps has no reception counter).
-        def receive(data: bytes) -> None:
-            self._callback(topic, data)
+    def _take(self, topic: RawTopic) -> list[tuple[int, RawTopic, bytes]]:
+        """Return (time of reception, topic, message) of all that waits in a topic's queue."""
+        batch: list[tuple[int, RawTopic, bytes]] = []
+        clock = self._node.get_clock()
+        # Reception is stamped by the system's clock, which simulated time has nothing to do with.
+        stamped = not clock.ros_time_is_active
+        handle, message_type = topic.subscription.handle, topic.subscription.msg_type
+        with handle:
+            while (taken := handle.take_message(message_type, True)) is not None:
+                data, info = taken
+                received_ns = (
+                    stamped and info.get('received_timestamp')
+                ) or clock.now().nanoseconds
+                topic.flow.add(
+                    received_ns,
+                    publisher=_identity(info.get('publisher_gid')),
+                    number=info.get('publication_sequence_number'),
+                )
+                batch.append((received_ns, topic, data))
+                if len(batch) >= DEPTH:
+                    break  # a publisher that is faster than we are must not hold us for ever
+        return batch
 
+    def _unsubscribe(self, topic: RawTopic) -> None:
+        if topic.subscription is not None:
+            self._node._subscriptions.append(topic.subscription)  # see `_subscribe`
+            self._node.destroy_subscription(topic.subscription)
+            topic.subscription = None
+
+    def _subscribe(self, topic: RawTopic, message_type: type[Any]) -> Subscription:
         reliable, latched = topic.asked
         profile = QoSProfile(
             history=HistoryPolicy.KEEP_LAST,
-            depth=IMAGE_DEPTH if topic.type == 'sensor_msgs/msg/Image' else DEPTH,
+            depth=LARGE_DEPTH if topic.type in LARGE_TYPES else DEPTH,
             reliability=(
                 ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
             ),
@@ -149,7 +208,35 @@ class RawTopics:
                 DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
             ),
         )
-        return self._node.create_subscription(message_type, topic.name, receive, profile, raw=True)
+
+        def lost(event: Any) -> None:
+            if not topic.flow.numbered:  # else the numbers tell, and of more losses
+                topic.flow.add_loss(event.total_count_change)
+
+        create = partial(
+            self._node.create_subscription,
+            message_type,
+            topic.name,
+            _never_called,
+            profile,
+            raw=True,
+        )
+        try:
+            subscription = create(event_callbacks=SubscriptionEventCallbacks(message_lost=lost))
+        except UnsupportedEventTypeError:
+            subscription = create()
+        # From here on it is ours: no executor looks at what a node does not list.
+        self._node._subscriptions.remove(subscription)
+        return subscription
+
+
+def _never_called(_: bytes) -> None:
+    """Stand where rclpy wants a callback."""
+
+
+def _identity(gid: Any) -> bytes:
+    """Return the bytes of a publisher's identity; Humble hands none over."""
+    return bytes(gid['data']) if isinstance(gid, dict) else b''
 
 
 def to_qos_profile(profile: QoSProfile) -> QosProfile:

@@ -29,6 +29,7 @@ from bc_runtime.recording.episode_writer import EpisodeWriter, WriterState, Writ
 from bc_runtime.recording.labels import EpisodeLabels, Outcome
 from bc_runtime.recording.problem import problem_of
 from bc_runtime.recording.topic import RecordedTopic
+from bc_runtime.recording.topic_flow import TopicAudit, describe_losses
 from bc_runtime.ros import qos
 from bc_runtime.ros.diagnostics import Diagnostics
 from bc_runtime.ros.lifecycle import DeploymentNode
@@ -158,11 +159,10 @@ class RecorderNode(DeploymentNode):
             self._writer.add_topic(topic.recorded)
 
     def _on_message(self, topic: RawTopic, data: bytes) -> None:
-        received_ns = self.get_clock().now().nanoseconds
         if topic.latched:
-            self._latched[topic.name] = (data, received_ns)
+            self._latched[topic.name] = (data, topic.received_ns)
         if self._writer is not None:
-            self._writer.write(topic.name, data, log_time_ns=received_ns)
+            self._writer.write(topic.name, data, log_time_ns=topic.received_ns)
 
     # Services --------------------------------------------------------------------------------
 
@@ -203,6 +203,7 @@ class RecorderNode(DeploymentNode):
             extra=_key_values(request.labels),
         )
         self._topics.scan()
+        self._topics.fetch()  # what came before the start belongs to no episode
         found = [t.recorded for t in self._topics.topics.values() if t.recorded is not None]
         writer = EpisodeWriter(
             self._directory(),
@@ -221,6 +222,8 @@ class RecorderNode(DeploymentNode):
         for name, (data, received_ns) in self._latched.items():
             # Logged at the start, so that the bag spans the episode; the older time is kept.
             writer.write(name, data, log_time_ns=self._start_ns, publish_time_ns=received_ns)
+        for topic in self._topics.topics.values():
+            topic.flow.restart()
         self._writer, self._asked = writer, request
         self._announce()
 
@@ -257,13 +260,15 @@ class RecorderNode(DeploymentNode):
 
     def _end(self, labels: EpisodeLabels) -> tuple[WriterStatus, bc_msg.Episode]:
         writer = self._writer
+        self._topics.fetch()  # what has come until now is part of the episode
         # The policy may have come only after the start.
         labels = replace(labels, policy_id=labels.policy_id or self._known_policy())
         writer.labels = labels
         episode = self._announce(over=True)
         self._writer = None
+        audits = self._audits()
         try:
-            status = writer.close(labels)
+            status = writer.close(labels, audits=audits)
         except OSError as error:
             # The bag had already ended by itself; only the labels could not be written.
             self.get_logger().error(f'{writer.path}: labels not written: {error}')
@@ -274,8 +279,10 @@ class RecorderNode(DeploymentNode):
             self.get_logger().error(f'{labels.id}: {status.error}')
         self.get_logger().info(
             f'{labels.id}: {labels.outcome.name.lower()}, {status.messages} messages, '
-            f'{status.bytes_written / 1e6:.1f} MB, {status.dropped} dropped'
+            f'{status.bytes_written / 1e6:.1f} MB, {status.dropped} dropped, '
+            f'{episode.lost} lost'
         )
+        self._tell_audit(audits, status)
         return status, episode
 
     def _end_aborted(self, termination: str) -> None:
@@ -287,6 +294,7 @@ class RecorderNode(DeploymentNode):
     def _announce(self, *, over: bool = False) -> bc_msg.Episode:
         """Publish the episode as it is now, and put it into its bag."""
         status, labels = self._writer.status, self._writer.labels
+        audits = self._audits()
         now = self.get_clock().now()
         episode = bc_msg.Episode(
             id=labels.id,
@@ -300,6 +308,8 @@ class RecorderNode(DeploymentNode):
             note=labels.note,
             messages=status.messages,
             dropped=status.dropped,
+            lost=sum(audit.lost for audit in audits.values()),
+            losses=describe_losses(audits),
             problem=problem_of(status),
         )
         episode.header.stamp = now.to_msg()
@@ -312,6 +322,24 @@ class RecorderNode(DeploymentNode):
                 self._episode_topic.name, serialize_message(episode), log_time_ns=now.nanoseconds
             )
         return episode
+
+    def _audits(self) -> dict[str, TopicAudit]:
+        return {
+            topic.name: topic.flow.audit
+            for topic in self._topics.topics.values()
+            if topic.recorded is not None
+        }
+
+    def _tell_audit(self, audits: dict[str, TopicAudit], status: WriterStatus) -> None:
+        """Print counts, rates, gaps and losses of each topic of the episode that ended."""
+        for name, audit in sorted(audits.items()):
+            self.get_logger().info(
+                f'  {name}: {audit.received} messages, {audit.rate_hz:.1f} Hz, largest gap '
+                f'{audit.largest_gap_s:.3f} s, {audit.lost} lost, '
+                f'{status.dropped_by_topic.get(name, 0)} dropped'
+            )
+        if losses := describe_losses(audits):
+            self.get_logger().warning(losses)
 
     def _known_policy(self) -> str:
         for topic in self._topics.topics.values():
@@ -359,12 +387,13 @@ class RecorderNode(DeploymentNode):
             'messages': status.messages,
             'megabytes': round(status.bytes_written / 1e6, 1),
             'dropped': status.dropped,
+            'lost': sum(audit.lost for audit in self._audits().values()),
             'free gigabytes': round(status.disk.free_bytes / GIGABYTE, 1),
             'topics without publisher': ', '.join(self._topics.missing()),
         }
         if status.error:
             return DiagnosticStatus.ERROR, status.error, facts
-        problems += filter(None, [problem_of(status)])
+        problems += filter(None, [problem_of(status), describe_losses(self._audits())])
         level = DiagnosticStatus.WARN if problems else DiagnosticStatus.OK
         return level, '; '.join(problems) or 'recording', facts
 

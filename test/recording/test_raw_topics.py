@@ -65,6 +65,52 @@ def test_raw_topics_follow_a_publisher_that_comes_back_with_another_qos(node):
     topics.close()
 
 
+def test_raw_topics_count_what_a_full_queue_lost(node):
+    """Regressions pinned: a queue that overflowed while the recorder was held up lost messages and
+    nobody knew: the middleware reports no loss for it."""
+    from std_msgs.msg import String
+
+    from bc_runtime.ros import qos, raw_topics
+
+    words = node.create_publisher(String, 'words', qos.SENSOR)
+    topics, received, _ = listen(node, ['words'])
+    node.wait_for(lambda: received, each=lambda: words.publish(String(data='first')))
+    topic = topics.topics['/robot/words']
+    topic.flow.restart()
+    received.clear()
+    sent = raw_topics.DEPTH + 500
+    for _ in range(sent):  # nobody fetches meanwhile
+        words.publish(String(data='more'))
+    words.publish(String(data='last'))
+    node.wait_for(lambda: received and b'last' in bytes(received[-1][1]))
+    audit = topic.flow.audit
+    assert audit.received == len(received)
+    assert audit.lost == sent + 1 - audit.received >= 500
+    assert audit.largest_loss >= 500
+    topics.close()
+    node.wait_for(lambda: words.get_subscription_count() == 0)
+
+
+def test_raw_topics_hand_on_in_the_order_of_reception(node):
+    """What waits on several topics comes as it was received, with the time of the reception."""
+    from std_msgs.msg import String
+
+    from bc_runtime.ros import qos
+
+    publishers = [node.create_publisher(String, name, qos.DATA) for name in ('one', 'two')]
+    topics, received, _ = listen(node, ['one', 'two'])
+    for publisher in publishers:
+        node.wait_for(publisher.get_subscription_count)
+    before = node.get_clock().now().nanoseconds
+    for number in range(20):
+        publishers[number % 2].publish(String(data=str(number)))
+    node.wait_for(lambda: len(received) == 20)
+    assert [name for name, _ in received] == ['/robot/one', '/robot/two'] * 10
+    times = [topic.received_ns for topic in topics.topics.values()]
+    assert before <= times[0] <= times[1] <= node.get_clock().now().nanoseconds
+    topics.close()
+
+
 def test_raw_topics_get_a_latched_message_from_before(node):
     from rclpy.serialization import deserialize_message
     from std_msgs.msg import String

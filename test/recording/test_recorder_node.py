@@ -14,8 +14,10 @@ import pytest
 
 from bc_runtime.recording.labels import Outcome
 from bc_runtime.recording.reader import BagReader
+from bc_runtime.recording.topic_flow import parse_audit
 
 pytestmark = pytest.mark.ros
+FLOOD = 2000  # more messages than wait for a process that is stopped
 TIMEOUT_S = 30.0
 TOPICS = (
     "['joint_states:sensor_msgs/msg/JointState', 'instruction', 'policy_info',"
@@ -150,7 +152,7 @@ def test_recorder_writes_one_labeled_bag_per_episode(graph, tmp_path):
     stopped = graph.call(graph.stopper, outcome=1, termination='success', note='clean grasp')
     assert stopped.success
     assert stopped.episode.policy_id == 'cafe'
-    assert stopped.episode.dropped == 0
+    assert (stopped.episode.dropped, stopped.episode.lost, stopped.episode.losses) == (0, 0, '')
     again = graph.call(graph.starter, id='first', seed=-1)
     assert not again.success
     assert 'exists already' in again.message
@@ -173,6 +175,13 @@ def test_recorder_writes_one_labeled_bag_per_episode(graph, tmp_path):
             '/policy_info': 1,
             '/episode': bag.topics['/episode'].message_count,
         }
+        audits = parse_audit(bag.custom_data['bc.audit'])
+        assert bag.custom_data['bc.lost'] == '0'
+        assert {name: audits[name].received for name in ('/joint_states', '/camera')} == {
+            '/joint_states': 20,
+            '/camera': 20,
+        }
+        assert audits['/joint_states'].largest_gap_s > 0
         assert bag.topics['/camera'].qos[0].reliability == 'best_effort'
         assert bag.topics['/instruction'].qos[0].latched
         # What was known before the start stands at the start.
@@ -212,6 +221,40 @@ def test_recorder_closes_its_bag_on_a_signal(graph, number):
         assert bag.labels.outcome is Outcome.ABORTED
         assert bag.labels.termination == 'the deployment was stopped'
         assert bag.topics['/joint_states'].message_count == 10
+
+
+def test_recorder_counts_what_was_lost_while_it_was_held_up(graph):
+    """Regressions pinned: frames that never came to the recorder were in no count: `dropped` said
+    0, and the bag lacked what the policy had seen."""
+    from sensor_msgs.msg import CompressedImage
+
+    def show(numbers):
+        for number in numbers:
+            graph.camera.publish(CompressedImage(format=str(number)))
+
+    graph.wait_until_listening()
+    started = graph.call(graph.starter, id='held')
+    show(range(5))
+    graph.wait_until_written(5)
+    os.kill(graph.process.pid, signal.SIGSTOP)
+    try:
+        show(range(5, FLOOD))
+    finally:
+        os.kill(graph.process.pid, signal.SIGCONT)
+    graph.wait_for(
+        lambda: show([FLOOD]) or (graph.episodes and graph.episodes[-1].lost), 'the loss'
+    )
+    stopped = graph.call(graph.stopper, outcome=1)
+    episode = stopped.episode
+    assert episode.dropped == 0
+    assert ' of /camera (most in a row: ' in episode.losses
+    with BagReader(started.path) as bag:
+        audit = parse_audit(bag.custom_data['bc.audit'])['/camera']
+        kept = [int(m.decode().format) for m in bag.messages(['/camera'])]
+    assert audit.received == len(kept)
+    assert audit.lost >= FLOOD + 1 - len(set(kept)) > 0
+    assert 0 < audit.largest_loss <= audit.lost
+    assert int(bag.custom_data['bc.lost']) == episode.lost >= audit.lost
 
 
 def test_recorder_steps_back_behind_control(graph):
