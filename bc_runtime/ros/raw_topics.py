@@ -8,9 +8,9 @@ when the publishers change so that another profile fits.
 
 No executor knows these subscriptions. What has come waits in the middleware's queue and is
 fetched every 10 ms, all of it at once. Each message comes with the number that its publisher gave
-it, which tells what was lost, and with the time of its reception. An executor keeps both to itself,
-or ends the process over them (EventsExecutor of rclpy 7.1 and 9.1, because rmw_fastrtps has no
-reception counter).
+it, which tells what was lost, and with the time of its reception. An executor keeps both to
+itself, or ends the process over them (EventsExecutor of rclpy 7.1 and 9.1, because rmw_fastrtps
+has no reception counter).
 """
 
 from __future__ import annotations
