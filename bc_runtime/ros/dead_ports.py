@@ -8,6 +8,10 @@ one still has the old memory, and learns that it is dead only where the dead pro
 or was reading a message, when it was killed; between the two it stays deaf for good, to everybody
 who was there before. And where they learn it, that takes them one to three seconds.
 
+A process that is killed while it makes a port leaves a segment that is not ready yet. Whoever
+opens that waits until it is, which is for ever: the first 4 bytes of a segment of
+boost.interprocess say how far it is, and only 3 (corrupted) lets those who wait give up.
+
 A port of which the lock file `<port>_el` is not locked has lost its owner. While a new participant
 looks for its port we hold these locks: Fast DDS then takes the port for one in use and tries the
 next number. Only ports that a living process has mapped are shunned; the others are harmless.
@@ -21,6 +25,8 @@ import fcntl
 import os
 from pathlib import Path
 import re
+import struct
+import time
 
 #: Where Fast DDS has its segments.
 FOLDER = Path('/dev/shm')
@@ -29,6 +35,14 @@ _BASE, _GAIN = 7400, 250
 #: Fast DDS tries a hundred numbers; the oldest dead ports are the least dangerous.
 MOST = 60
 
+#: A segment that is not ready after this time lost its maker [s]; making one takes a millisecond.
+UNBORN_S = 1.0
+#: States of a segment (boost/interprocess/detail/managed_open_or_create_impl.hpp).
+_STATE = struct.Struct('=I')
+_MAKING = (0, 1)
+_CORRUPTED = 3
+
+_SEGMENT = re.compile(r'fast(?:dds|rtps)_port(\d+)')
 _LOCK_FILE = re.compile(r'(fast(?:dds|rtps)_port(\d+))_el')
 
 
@@ -40,6 +54,7 @@ def shun_dead_ports(domain_id: int, *, folder: Path = FOLDER) -> Iterator[list[i
         domain_id: ROS domain of the participant that is made meanwhile.
         folder: Where Fast DDS has its segments.
     """
+    bury_unborn_ports(domain_id, folder=folder)
     held: dict[int, int] = {}
     try:
         for port, lock_file in _newest_first(domain_id, folder):
@@ -57,13 +72,49 @@ def shun_dead_ports(domain_id: int, *, folder: Path = FOLDER) -> Iterator[list[i
             os.close(descriptor)
 
 
-def _newest_first(domain_id: int, folder: Path) -> list[tuple[int, Path]]:
+def bury_unborn_ports(domain_id: int, *, folder: Path = FOLDER) -> list[int]:
+    """Remove ports whose makers were killed at it, and free those who wait; return their numbers.
+
+    Args:
+        domain_id: ROS domain.
+        folder: Where Fast DDS has its segments.
+    """
+    buried = []
+    youngest = time.time() - UNBORN_S
+    with contextlib.suppress(OSError):  # no shared memory here
+        for entry in os.scandir(folder):
+            match = _SEGMENT.fullmatch(entry.name)
+            if match and _of_domain(int(match[1]), domain_id):
+                with contextlib.suppress(OSError):  # just removed, or another user's
+                    if entry.stat().st_mtime <= youngest and _bury(Path(entry.path)):
+                        buried.append(int(match[1]))
+    return sorted(buried)
+
+
+def _bury(segment: Path) -> bool:
+    descriptor = os.open(segment, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        state = os.pread(descriptor, _STATE.size, 0)
+        if len(state) == _STATE.size and _STATE.unpack(state)[0] not in _MAKING:
+            return False
+        segment.unlink()  # first, so that nobody who is freed opens it again
+        os.pwrite(descriptor, _STATE.pack(_CORRUPTED), 0)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _of_domain(port: int, domain_id: int) -> bool:
     first = _BASE + _GAIN * domain_id
+    return first <= port < first + _GAIN
+
+
+def _newest_first(domain_id: int, folder: Path) -> list[tuple[int, Path]]:
     found = []
     with contextlib.suppress(OSError):  # no shared memory here
         for entry in os.scandir(folder):
             match = _LOCK_FILE.fullmatch(entry.name)
-            if match and first <= int(match[2]) < first + _GAIN:
+            if match and _of_domain(int(match[2]), domain_id):
                 with contextlib.suppress(OSError):  # it has just been removed
                     found.append((entry.stat().st_mtime, int(match[2]), Path(entry.path)))
     return [(port, path) for _, port, path in sorted(found, reverse=True)]

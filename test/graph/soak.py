@@ -63,6 +63,7 @@ class Soak:
     ) -> None:
         self.deployment = deployment
         self._random = random.Random(seed)
+        self._velocities = velocities
         self._catalogue = catalogue(velocities=velocities)
         self._left: list[Injection] = []
         self.rows: dict[tuple[int, str], dict[str, Any]] = {}
@@ -190,10 +191,19 @@ class Soak:
             if before.state in MAY_MOVE or after.state == before.state:
                 continue
             begin, end = stamp_ns(before.stamp), stamp_ns(after.stamp)
-            for c in w.wire.commands:
-                # The command of the tick in which a state begins is sent right after its event.
-                if begin + 20_000_000 < c.sent_ns < end - 20_000_000 and c.moving:
-                    self.unexplained.append(f'command {c.sequence} moves in {before.state}')
+            # The command of the tick in which a state begins is sent right after its event.
+            within = [
+                c for c in w.wire.commands if begin + 20_000_000 < c.sent_ns < end - 20_000_000
+            ]
+            if self._velocities:  # zero is reached by braking, in every state
+                within = [
+                    c
+                    for last, c in pairwise(within)
+                    if (abs(c.velocities) > abs(last.velocities)).any()
+                ]
+            self.unexplained += [
+                f'command {c.sequence} moves in {before.state}' for c in within if c.moving
+            ]
         still = ('READY', 'HELD', 'HANDBACK', 'FAULT', 'ESTOP')
         self.unexplained += [
             f'{e.previous_state} to {e.state} [{e.code}]'

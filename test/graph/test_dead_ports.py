@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 from pathlib import Path
 import re
@@ -20,7 +21,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Bool
 
-from bc_runtime.ros.dead_ports import FOLDER, shun_dead_ports
+from bc_runtime.ros.dead_ports import FOLDER, bury_unborn_ports, shun_dead_ports
 
 LISTENER = """
 from rclpy.node import Node
@@ -121,10 +122,9 @@ def port_file():
 def test_a_dead_port_that_nobody_has_mapped_is_free(port_file):
     """Otherwise the numbers would be used up on a machine on which processes are killed."""
     segment, lock = port_file
+    segment.write_bytes((2).to_bytes(4, 'little') + bytes(4092))  # it is ready
     with shun_dead_ports(231) as dead:
         assert dead == []
-    import mmap
-
     with segment.open('r+b') as file, mmap.mmap(file.fileno(), 4096):
         with shun_dead_ports(231) as dead:
             assert dead == [65161]
@@ -139,3 +139,52 @@ def test_a_dead_port_that_nobody_has_mapped_is_free(port_file):
 def test_a_machine_without_shared_memory_has_no_dead_ports(tmp_path):
     with shun_dead_ports(0, folder=tmp_path / 'nowhere') as dead:
         assert dead == []
+
+
+@pytest.mark.parametrize('state', [0, 1])
+def test_who_waits_for_a_port_that_is_never_ready_is_freed(port_file, state):
+    """Regressions pinned: a soak stood still, its sender waiting in Fast DDS for nine minutes.
+
+    The process that made the port had been killed at it.
+    """
+    segment, _ = port_file
+    segment.write_bytes(state.to_bytes(4, 'little') + bytes(4092))
+    assert bury_unborn_ports(231) == [], 'its maker may be at it'
+    os.utime(segment, (time.time() - 60.0, time.time() - 60.0))
+    with segment.open('r+b') as file, mmap.mmap(file.fileno(), 4096) as waiting:
+        assert bury_unborn_ports(230) == [], 'another domain'
+        assert bury_unborn_ports(231) == [65161]
+        assert waiting[:4] == (3).to_bytes(4, 'little'), 'who waits sees that it is corrupted'
+    assert not segment.exists(), 'the next one makes it anew'
+
+
+def test_a_sender_is_freed_from_a_port_that_is_never_ready(domain, speaker):
+    """The real thing: Fast DDS waits in `publish`, and goes on once a node starts elsewhere."""
+    listener = listen(domain)
+    try:
+        until_heard(listener, speaker)
+        port = port_of(listener.pid)
+    finally:
+        listener.kill()
+        listener.wait()
+    if port is None:
+        pytest.skip('no shared memory between processes here')
+    segment = FOLDER / f'fastdds_port{port}'
+    segment.unlink()
+    segment.write_bytes(bytes(52400))
+    os.utime(segment, (time.time() - 60.0, time.time() - 60.0))
+    assert bury_unborn_ports(domain) == [port]
+    second = listen(domain)
+    try:
+        until_heard(second, speaker)
+    finally:
+        second.kill()
+        second.wait()
+
+
+def test_ports_that_are_ready_are_left_alone(port_file):
+    segment, _ = port_file
+    segment.write_bytes((2).to_bytes(4, 'little') + bytes(4092))
+    os.utime(segment, (0.0, 0.0))
+    assert bury_unborn_ports(231) == []
+    assert segment.exists()

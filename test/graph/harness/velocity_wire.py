@@ -106,6 +106,7 @@ class VelocityAuditor:
         lost = c.sequence - before.sequence - 1
         report.lost += lost
         gap_s = (c.sent_ns - before.sent_ns) / NS
+        excused = False
         if before.moving and not lost:
             report.longest_gap_s = max(report.longest_gap_s, gap_s)
             excused = any(a <= c.sent_ns and before.sent_ns <= b for a, b in self.excused)
@@ -115,7 +116,11 @@ class VelocityAuditor:
                 )
         if lost:
             return 'lost'
-        return 'rest' if gap_s > TIMEOUT_S else 'on'
+        if gap_s <= TIMEOUT_S:
+            return 'on'
+        # A process that was suspended does not know whether the driver has stopped meanwhile, and
+        # brakes from what it said last.
+        return 'lost' if excused else 'rest'
 
     def _judge_run(
         self, run: list[VelocityCommand], report: WireReport, *, from_rest: bool
