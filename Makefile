@@ -13,8 +13,9 @@ SHELL := /bin/bash
 MODELS := mlp diffusion flow gmm rt1 steering
 
 SOAK ?= 10min
+TICKS ?= 10000000
 RATES ?= 100 200
-.PHONY: help env build demo test test-all faults soak test-train test-lerobot lint format bench train models shell clean distclean
+.PHONY: help env build demo test test-all faults soak soak-core test-train test-lerobot lint format bench train models shell clean distclean
 
 ARGS ?=
 PYTHON ?= python3
@@ -54,6 +55,10 @@ faults: ## Inject every fault of the matrix at RATES='100 200' Hz; writes docs/r
 soak: ## Inject random faults for SOAK=10min while a policy runs; writes out/soak.json
 	@scripts/build runtime demo dev
 	@scripts/run python test/graph/soak.py --duration $(SOAK) $(ARGS)
+
+soak-core: ## Drive the control loop alone through random sequences, TICKS=10000000 of them
+	@scripts/build runtime demo dev
+	@scripts/run python test/sequences/sequence_fuzz.py --ticks $(TICKS) $(ARGS)
 
 test-train: ## Run the tests of training and export, which need torch
 	@scripts/build runtime demo

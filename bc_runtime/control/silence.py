@@ -24,7 +24,7 @@ _PATIENCE_NS = 1_000_000_000
 _UNSURE = 2
 
 
-_Kept = tuple[tuple[int | None, int, int, int], tuple[bool, bool, bool, bool]]
+_Kept = tuple[tuple[int | None, int, int, int], tuple[bool, bool, bool, bool, bool]]
 
 
 class _Way(Enum):
@@ -72,6 +72,8 @@ class Silence:
         self._asked = False
         self._due = False
         self._always = False
+        # The command was taken from a measurement and has not been sent since.
+        self._unsaid = False
         self.speaking = False
         """Whether the last tick gave a command."""
         self._way = _Way.DONE
@@ -160,6 +162,7 @@ class Silence:
         self.speaking = speaks or withheld
         if speaks:
             self._sent_ns, self._alone, self._gone, self._quiet = mono_ns, 0, 0, 0
+            self._unsaid = False
         else:
             self._alone += withheld
             self._quiet = self._quiet + 1 if fresh else 0
@@ -214,12 +217,12 @@ class Silence:
     def _kept(self) -> _Kept:
         return (
             (self._sent_ns, self._alone, self._gone, self._quiet),
-            (self._unsure, self._due, self._always, self.speaking),
+            (self._unsure, self._due, self._always, self._unsaid, self.speaking),
         )
 
     def _restore(self, kept: _Kept) -> None:
         self._sent_ns, self._alone, self._gone, self._quiet = kept[0]
-        self._unsure, self._due, self._always, self.speaking = kept[1]
+        self._unsure, self._due, self._always, self._unsaid, self.speaking = kept[1]
         self._asked = False
 
     def _withdraw(self) -> None:
@@ -243,8 +246,10 @@ class Silence:
         measured = self._says.measured
         if self._settles and measured is None:
             return
-        if self._always or self._moved():
+        # A robot that sags is held where it was told to be; where nobody told it to be, it is not.
+        if self._always or self._unsaid or self._moved():
             command = self._motion.position if self._motion.seeded else None
             self._motion.seed(self._says.beginning(command))
             self._says.reset()
+            self._unsaid = True
         self._due = self._always = False
