@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from bc_runtime.ros import tick_thread
 from bc_runtime.ros.scheduling import prefer_this_thread
 from bc_runtime.ros.tick_thread import Tick, TickThread
 
@@ -70,39 +71,37 @@ def test_a_refused_priority_is_said_and_the_tick_goes_on(monkeypatch: pytest.Mon
     assert 'rtprio' in remarks[0]
 
 
-def test_messages_make_way_for_a_tick_that_comes_now() -> None:
+def test_messages_make_way_for_a_tick_that_comes_now(monkeypatch: pytest.MonkeyPatch) -> None:
     """Regressions pinned: a flood held the interpreter at the deadline, so the tick came late."""
-    over, within = threading.Event(), threading.Event()
-    seen: list[bool] = []
-
-    def work(_: Tick) -> None:
-        within.set()
-        # The other thread asks meanwhile, and is let in before the period is over.
-        over.wait(timeout=0.02)
-        seen.append(over.is_set())
-        over.set()
-
-    thread = TickThread(work, period_ns=1_000 * MS)
-    thread.start()
-    assert within.wait(timeout=20.0)
+    slept: list[float] = []
+    now_ns = [0]
+    monkeypatch.setattr(tick_thread.time, 'monotonic_ns', lambda: now_ns[0])
+    monkeypatch.setattr(tick_thread.time, 'sleep', slept.append)
+    thread = TickThread(lambda _: None, period_ns=10 * MS)
+    thread._due_ns = 100 * MS
+    for at_ns in (0, 90 * MS, 99 * MS, 100 * MS, 101 * MS, 500 * MS):
+        now_ns[0] = at_ns
+        thread.make_way()
+    assert slept == [], 'there is time for a message, or the tick has begun, or it hangs'
+    now_ns[0] = 100 * MS - 300_000
     thread.make_way()
-    assert over.is_set(), 'it returned while the tick was working'
-    assert seen == [False]
-    thread.make_way()  # the next deadline is far: a message has time
-    thread.stop()
+    (wait_s,) = slept
+    assert 300e-6 <= wait_s < 500e-6
 
 
-def test_messages_do_not_wait_for_a_tick_that_hangs() -> None:
-    go_on, within = threading.Event(), threading.Event()
+def test_the_deadline_that_messages_look_at_is_the_next_one() -> None:
+    seen: list[tuple[int, int]] = []
+    enough = threading.Event()
 
-    def work(_: Tick) -> None:
-        within.set()
-        go_on.wait(timeout=60.0)
+    def work(tick: Tick) -> None:
+        seen.append((tick.due_ns, thread._due_ns))
+        if len(seen) == 5:
+            enough.set()
 
-    thread = TickThread(work, period_ns=20 * MS)
+    thread = TickThread(work, period_ns=2 * MS)
     thread.start()
-    assert within.wait(timeout=20.0)
-    thread.make_way()
-    assert not go_on.is_set()
-    go_on.set()
+    assert enough.wait(timeout=20.0)
     thread.stop()
+    for (due_ns, told_ns), (after_ns, _) in itertools.pairwise(seen):
+        assert told_ns <= due_ns < after_ns, 'within a tick its own deadline, or one before'
+    assert thread._due_ns > seen[-1][0]
