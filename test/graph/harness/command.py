@@ -44,7 +44,8 @@ class BcCommand:
         self._out, self._err = folder / 'stdout.txt', folder / 'stderr.txt'
         with self._out.open('wb') as out, self._err.open('wb') as err:
             self._popen = subprocess.Popen(
-                [sys.executable, *program, *arguments],
+                # What runs in the background of a shell ignores SIGINT, and so do its children.
+                ['env', '--default-signal=INT', sys.executable, *program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
