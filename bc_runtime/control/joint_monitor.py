@@ -11,7 +11,6 @@ from bc_runtime.control.grippers import grippers_of
 from bc_runtime.control.stamp_order import StampOrder
 from bc_runtime.observation.joint_presence import JointPresence
 from bc_runtime.observation.plausibility import JointPlausibility, Verdict
-from bc_runtime.observation.senders import Senders
 from bc_runtime.safety import (
     Flag,
     FrozenJoints,
@@ -65,7 +64,6 @@ class JointMonitor:
         self._held: tuple[float, ...] | None = None
         self.set_grippers(grippers_of(robot))
         self._too_many = robot.tolerances.refused
-        self._senders = Senders()
         self._jumped = False
         self._presence = JointPresence(self._joints, round(self._max_age_s * 1e9))
         self._refused = ''
@@ -103,7 +101,6 @@ class JointMonitor:
         command: tuple[float, ...] | None,
         stamp_ns: int = 0,
         may_jump: bool | None = None,
-        sender: bytes | None = None,
     ) -> bool:
         """Take a joint state; joints are found by name, whatever their order.
 
@@ -121,7 +118,6 @@ class JointMonitor:
                 0: unknown.
             may_jump: The robot is not being moved, so that it may have been put somewhere else;
                 None: while no commands are sent.
-            sender: Id of the publisher, None if the middleware does not tell it.
 
         Returns:
             Whether the message counts.
@@ -130,7 +126,6 @@ class JointMonitor:
             return False
         if not self._order.is_new(stamp_ns):
             return False
-        self._senders.note(sender, arrival_ns)
         measured, self._refused = self._read(names, positions)
         if measured is None:
             return False
@@ -266,10 +261,6 @@ class JointMonitor:
             found[Flag.JOINT_STATES_IMPLAUSIBLE] = self._tell(refused)
         elif refused:
             found[Flag.JOINT_STATE_REFUSED] = self._tell(refused)
-        if self._senders.several(mono_ns):
-            found[Flag.DUPLICATE_SENSOR] = (
-                f'joint_states: two publishers send {", ".join(self._joints)} on {self._topic!r}'
-            )
         if self._speed:
             found[Flag.OVERSPEED] = self._speed
         if self.measured is not None:

@@ -146,7 +146,6 @@ class ControlLoop:
         *,
         arrival_ns: int,
         stamp_ns: int = 0,
-        sender: bytes | None = None,
     ) -> bool:
         """Take measured positions; `arrival_ns` is monotonic; return whether they count."""
         return self._robot_says.update(
@@ -157,7 +156,6 @@ class ControlLoop:
             command=None if self.robot.command.takes_velocities else self._sent,
             stamp_ns=stamp_ns,
             may_jump=self.state not in DRIVEN_STATES,
-            sender=sender,
         )
 
     def on_observation(self, *, valid: bool, reasons: Sequence[str], arrival_ns: int) -> None:

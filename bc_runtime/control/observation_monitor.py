@@ -67,8 +67,6 @@ class ObservationMonitor:
         # The observation node has its own patience with cameras; what it calls stale is stale.
         for each in self.reasons:
             code, _, rest = each.partition(' ')
-            if code == 'DUPLICATE':
-                found[Flag.DUPLICATE_SENSOR] = rest
             if rest.startswith('cameras/') and code in _CAMERA_FLAGS:
                 found[_CAMERA_FLAGS[code]] = rest
         silence = self.silence_s(mono_ns)

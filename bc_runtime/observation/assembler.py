@@ -127,7 +127,6 @@ class ObservationAssembler:
         position: ArrayLike,
         velocity: ArrayLike = (),
         effort: ArrayLike = (),
-        sender: bytes | None = None,
     ) -> PushResult:
         """Take one joint state; joints are found by name, their order may change.
 
@@ -146,7 +145,6 @@ class ObservationAssembler:
                 policy needs is read, and must be finite (NOT_FINITE).
             velocity: [rad/s or m/s].
             effort: [N m or N].
-            sender: Id of the publisher, None if that is not known.
         """
         stream = self._streams.get(JOINT_STATES)
         if stream is None:
@@ -161,8 +159,6 @@ class ObservationAssembler:
                     if not self._can_be(stream, reader, stamp_ns, arrival_ns, names, position):
                         stream.buffer.counters.implausible += 1
                         return PushResult.IMPLAUSIBLE
-                    if stream.buffer.is_newer(stamp_ns) and arrival_ns is not None:
-                        stream.senders.note(sender, arrival_ns)
                     result = _push(stream, stamp_ns, arrival_ns, row)
                     if result is PushResult.CLOCK_STEPPED_BACK and stream.plausible is not None:
                         stream.plausible.reset()
@@ -199,12 +195,6 @@ class ObservationAssembler:
             defect = Defect(code=ReasonCode.IMPLAUSIBLE, text='the robot was put elsewhere')
             stream.buffer.push(stamp_ns - 1, arrival_ns, defect)
         return verdict is not Verdict.REFUSED
-
-    def note_sender(self, stream: str, sender: bytes | None, arrival_ns: int) -> None:
-        """Take who sent a message of a camera or vector stream; None where that is not known."""
-        with self._lock:
-            if stream in self._streams:
-                self._streams[stream].senders.note(sender, arrival_ns)
 
     def push_image(
         self,
@@ -418,8 +408,7 @@ class ObservationAssembler:
         reasons = []
         for name, stream in self._streams.items():
             selections = chosen[name]
-            found = stream.judge_senders(now_mono_ns)
-            found = found or stream.judge_clocks(now_ns, now_mono_ns)
+            found = stream.judge_clocks(now_ns, now_mono_ns)
             if found is None and isinstance(selections, Reason):
                 found = selections
             elif found is None and not isinstance(selections, Reason):

@@ -22,7 +22,6 @@ class ReasonCode(StrEnum):
     HISTORY = 'HISTORY'
     MISSING_JOINT = 'MISSING_JOINT'
     IMPLAUSIBLE = 'IMPLAUSIBLE'
-    DUPLICATE = 'DUPLICATE'
     MISSING_FIELD = 'MISSING_FIELD'
     NOT_FINITE = 'NOT_FINITE'
     DECODE = 'DECODE'
@@ -58,7 +57,6 @@ ADVICE = {
         'look for a second publisher of these joints and a failing bus; '
         'where the robot was put elsewhere, wait'
     ),
-    ReasonCode.DUPLICATE: 'stop one of them; ros2 topic info -v names them',
     ReasonCode.MISSING_FIELD: 'check `fields` of this stream in the robot YAML',
     ReasonCode.NOT_FINITE: 'check the driver: a sensor value must be a finite number',
     ReasonCode.DECODE: 'check encoding and size that the camera publishes',

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from bc_runtime.observation.image_types import Picture
 from bc_runtime.observation.joint_presence import JointPresence
 from bc_runtime.observation.plausibility import JointPlausibility
 from bc_runtime.observation.reasons import Reason, ReasonCode, reason
-from bc_runtime.observation.senders import Senders
 from bc_runtime.observation.stream_buffer import Defect, Sample, StreamBuffer
 from bc_runtime.spec.actions import ActionKind
 from bc_runtime.spec.errors import ObservationError
@@ -51,7 +50,6 @@ class Stream:
         continuous: Which columns are angles of continuous joints.
         presence: Which joints still come; None where the stream is not the joint states.
         plausible: Which joint states can be true; None as above.
-        senders: Who sends the stream.
     """
 
     name: str
@@ -62,7 +60,6 @@ class Stream:
     continuous: NDArray[np.bool_] | None = None
     presence: JointPresence | None = None
     plausible: JointPlausibility | None = None
-    senders: Senders = field(default_factory=Senders)
 
     @property
     def is_camera(self) -> bool:
@@ -98,12 +95,6 @@ class Stream:
                     return reason(sample.payload.code, self.name, sample.payload.text)
             selections.append(found)
         return selections
-
-    def judge_senders(self, now_mono_ns: int | None) -> Reason | None:
-        """Return whether several publishers send the stream in turns."""
-        if now_mono_ns is None or not self.senders.several(now_mono_ns):
-            return None
-        return reason(ReasonCode.DUPLICATE, self.name, 'two publishers send it in turns')
 
     def judge_clocks(self, now_ns: int | None, now_mono_ns: int | None) -> Reason | None:
         """Return whether the newest sample is too old, by its stamp or its arrival, or too new.

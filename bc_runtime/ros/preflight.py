@@ -41,6 +41,7 @@ from bc_runtime.observation.stamp_clock import foreign_clock
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.commander_watch import other_publishers
 from bc_runtime.ros.message_types import message_class
+from bc_runtime.ros.sensor_watch import SensorWatch
 from bc_runtime.ros.unheard import clock_problem, unheard
 from bc_runtime.safety import State
 from bc_runtime.spec import BcError, RobotConfig
@@ -121,6 +122,8 @@ class PreflightServer:
             enable_rosout=False,
         )
         self._own.create_service(bc_srv.Preflight, 'controller/preflight', self._serve)
+        SensorWatch(self._own, robot, loop, lock)
+        # Not the fastest one: this one tells who has sent a message.
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(self._own)
         self._thread = threading.Thread(target=self._spin, name='preflight', daemon=True)

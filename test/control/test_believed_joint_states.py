@@ -20,10 +20,8 @@ def parked() -> Rig:
     return rig.ready()
 
 
-def say(rig: Rig, positions, *, sender: bytes = b'other') -> bool:
-    return rig.loop.on_joint_state(
-        ['a', 'b'], positions, arrival_ns=rig.t + DT // 2, sender=sender
-    )
+def say(rig: Rig, positions) -> bool:
+    return rig.loop.on_joint_state(['a', 'b'], positions, arrival_ns=rig.t + DT // 2)
 
 
 def flags(rig: Rig) -> set[Flag]:
@@ -65,25 +63,13 @@ def test_two_publishers_of_the_same_joints_keep_the_robot_from_starting():
     rig = parked()
     since = len(rig.results)
     for k in range(100):
-        say(rig, [0.0, 0.01], sender=b'joint_state_publisher')
+        say(rig, [0.0, 0.01])
         if k % 20 == 19:
             rig.post(Event.START)
         rig.run(0.01)
     assert [ok for ok, _ in rig.replies[2:]] == [False] * 5
     assert {Flag.JOINT_STATES_IMPLAUSIBLE} <= flags(rig)
     assert all(r.command is None for r in rig.results[since:])
-
-
-def test_two_senders_of_the_same_joints_are_named_even_if_they_agree():
-    rig = parked()
-    for _ in range(4):
-        say(rig, [0.7, 0.6], sender=b'driver')
-        say(rig, [0.7, 0.6], sender=b'joint_state_publisher')
-        rig.run(0.01)
-    assert Flag.DUPLICATE_SENSOR in flags(rig)
-    rig.post(Event.START)
-    rig.run(0.02)
-    assert not rig.replies[-1][0]
 
 
 @pytest.mark.parametrize('wrong', WRONG)

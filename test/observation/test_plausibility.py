@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 import pytest
 
 from bc_runtime.observation.plausibility import JointPlausibility, Verdict
-from bc_runtime.observation.senders import Senders
 from bc_runtime.spec import RobotConfig
 
 MS = 1_000_000
@@ -178,17 +177,3 @@ def test_property_what_cannot_be_is_never_believed_while_the_robot_is_moved(samp
         values = HERE if right else (HERE[0] - gap, HERE[1], HERE[2])
         verdict = stream.give(values, may_jump=False)
         assert (verdict is Verdict.BELIEVED) is right
-
-
-def test_publishers_that_take_turns_are_seen_and_a_restarted_one_is_not():
-    senders = Senders()
-    for k in range(10):
-        senders.note(b'driver', k)
-        senders.note(None, k)
-    for k in range(10, 20):
-        senders.note(b'driver, started again', k)
-    assert not senders.several(20)
-    for k in range(20, 24):
-        senders.note(b'driver, started again' if k % 2 else b'joint_state_publisher', k)
-    assert senders.several(24)
-    assert not senders.several(24 + 4_000 * MS)

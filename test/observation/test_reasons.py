@@ -392,15 +392,3 @@ def test_joint_states_that_cannot_be_true_are_named_until_they_last(
     assert results[24] is PushResult.IMPLAUSIBLE
     assert results[-1] is PushResult.ACCEPTED
     assert 'IMPLAUSIBLE joint_states' not in codes(running.assemble(600 * MS))
-
-
-def test_two_publishers_that_send_a_stream_in_turns_are_told(
-    running: ObservationAssembler, push_joints: Push
-) -> None:
-    for i in range(31, 40):
-        ms = i * 10
-        push_joints(
-            running, ms * MS, 3.0, 0.0, 0.0, arrival_ns=ms * MS, sender=b'ab'[i % 2 : i % 2 + 1]
-        )
-    observation = running.assemble(390 * MS, now_ns=390 * MS, now_mono_ns=390 * MS)
-    assert 'DUPLICATE joint_states' in codes(observation)

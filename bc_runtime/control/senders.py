@@ -32,8 +32,10 @@ class Senders:
             self._changes.append((t_ns, sender))
         self._sender = sender
 
-    def several(self, now_ns: int) -> bool:
-        """Return whether two or more have been taking turns lately."""
+    def several(self, now_ns: int) -> frozenset[bytes]:
+        """Return those who have been taking turns lately; none where there is only one."""
         while self._changes and now_ns - self._changes[0][0] > _WINDOW_NS:
             self._changes.popleft()
-        return len(self._changes) >= _CHANGES
+        if len(self._changes) < _CHANGES:
+            return frozenset()
+        return frozenset(sender for _, sender in self._changes)
