@@ -20,6 +20,7 @@ from sensor_msgs.msg import JointState
 
 from bc_runtime.control import ControlLoop
 from bc_runtime.control.senders import Senders
+from bc_runtime.control.stamp_order import StampOrder
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.message_types import message_class
 from bc_runtime.ros.steady_timer import steady_timer
@@ -45,6 +46,7 @@ class SensorWatch:
     ) -> None:
         self._node, self._loop, self._lock = node, loop, lock
         self._joints = frozenset(robot.joint_names)
+        self._order = StampOrder()
         self._types: dict[str, type[Any]] = {}
         if robot.joint_states.topic:
             self._types[robot.joint_states.topic] = JointState
@@ -76,8 +78,9 @@ class SensorWatch:
             self._loop.set_fact(Flag.DUPLICATE_SENSOR, text)
 
     def _on_joint_state(self, senders: Senders, msg: JointState, info: dict[str, Any]) -> None:
-        # Others may share the topic for joints of their own.
-        if self._joints.issubset(msg.name):
+        # Others may share the topic for joints of their own, and what is repeated is dropped.
+        mine = self._joints.issubset(msg.name)
+        if mine and self._order.is_new(convert.to_ns(msg.header.stamp)):
             self._on_message(senders, msg, info)
 
     def _on_message(self, senders: Senders, _msg: Any, info: dict[str, Any]) -> None:

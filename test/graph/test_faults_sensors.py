@@ -18,7 +18,8 @@ from harness.reaction import (
     undisturbed,
 )
 import pytest
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import Trigger
 
 from bc_runtime.ros import qos
 
@@ -272,5 +273,85 @@ def test_row_31_blocked_drives(moving, faults):
         bound_s=robots.STALL_S + 2 * DT_S,
         code=reaction.code,
         state=w.state,
+        report=moving.audit(),
+    )
+
+
+def _speak(moving, names, positions, *, hz=0.0):
+    """Publish joint states beside the driver: one, or at a rate until the timer is destroyed."""
+    w = moving.witness
+    other = w.node.create_publisher(JointState, 'joint_states', qos.SENSOR)
+    w.until(lambda: other.get_subscription_count() >= 2, 'those who listen')
+
+    def say():
+        msg = JointState(name=list(names), position=list(positions))
+        msg.header.stamp = w.node.get_clock().now().to_msg()
+        other.publish(msg)
+
+    if hz:
+        return other, w.node.create_timer(1.0 / hz, say)
+    say()
+    return other, None
+
+
+@undisturbed
+def test_row_46_wheels_share_the_topic_of_the_joint_states(moving, faults):
+    w = moving.witness
+    events = w.mark()
+    other, timer = _speak(moving, ['wheel_left', 'wheel_right'], [1.0, 2.0], hz=50.0)
+    w.watch(0.6)
+    goes_on(moving, events)
+    w.node.destroy_timer(timer)
+    w.node.destroy_publisher(other)
+    faults.add(
+        46,
+        'wheels at 50 Hz on joint_states',
+        measured='passed over, the motion goes on',
+        state=w.state,
+        report=moving.audit(),
+    )
+
+
+@undisturbed
+def test_row_46_one_joint_state_of_zeros(moving, faults):
+    w = moving.witness
+    events = w.mark()
+    names = list(w.joint_states[-1][1].name)
+    other, _ = _speak(moving, names, [0.0] * len(names))
+    w.watch(0.6)
+    goes_on(moving, events)
+    w.node.destroy_publisher(other)
+    faults.add(
+        46,
+        'one joint state of zeros',
+        measured='passed over, the motion goes on',
+        state=w.state,
+        report=moving.audit(),
+    )
+
+
+@undisturbed
+def test_row_46_a_second_publisher_of_the_same_joints(moving, faults):
+    w = moving.witness
+    events = w.mark()
+    names = list(w.joint_states[-1][1].name)
+    other, timer = _speak(moving, names, [0.0] * len(names), hz=150.0)
+    at_ns = w.now_ns()
+    reaction = stop_after(moving, at_ns, events=events, flags=faults.flags(46))
+    for service in ('controller/resume', 'controller/start'):
+        refused = w.call(service, Trigger.Request())
+        assert not refused.success
+        assert 'JOINT_STATES_IMPLAUSIBLE' in refused.message, refused.message
+    w.node.destroy_timer(timer)
+    w.node.destroy_publisher(other)
+    state = stands_still(moving, 0.5).state
+    w.until(lambda: w.call('controller/resume', Trigger.Request()).success, 'a resume')
+    faults.add(
+        46,
+        'zeros at 150 Hz beside the driver; resume once they end',
+        measured=str(reaction),
+        measured_s=reaction.detect_s,
+        code=reaction.code,
+        state=state,
         report=moving.audit(),
     )

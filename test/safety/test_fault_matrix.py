@@ -30,8 +30,8 @@ def rows() -> tuple[FaultRow, ...]:
     return read_fault_matrix(root / 'config' / 'fault_matrix.yaml')
 
 
-def test_all_forty_five_rows_are_there(rows: tuple[FaultRow, ...]) -> None:
-    assert [row.id for row in rows] == list(range(1, 46))
+def test_all_forty_six_rows_are_there(rows: tuple[FaultRow, ...]) -> None:
+    assert [row.id for row in rows] == list(range(1, 47))
 
 
 def test_rows_that_are_not_injected_say_why(rows: tuple[FaultRow, ...]) -> None:
@@ -88,7 +88,7 @@ def test_the_table_shows_required_and_the_worst_measured(rows: tuple[FaultRow, .
         2: [measurement(), measurement(passed=False, note='kept | moving', state='AUTO')],
     }
     lines = fault_table(rows, measured).splitlines()
-    assert len(lines) == 2 + 45
+    assert len(lines) == 2 + 46
     assert '| Bound | At 100 Hz | At 200 Hz | Reaction |' in lines[0]
     assert '| ok 0.257 s of 0.260 s | ok 0.250 s of 0.255 s | CAMERA_STALE → HELD' in lines[2]
     assert '| **FAILED** | – | AUTO |' in lines[3]
