@@ -108,6 +108,8 @@ class Oracle:
         self._birth: dict[int, tuple[int, int, int, str]] = {}
         self._joined = 0
         self._excused = 0
+        self._blind = [0.0] * len(world.joints)
+        """How far each joint went in periods without a tick."""
         self._was_silent = True
         self._failed = False
 
@@ -176,8 +178,12 @@ class Oracle:
         world = self._world
         if world.setup.kind != 'velocity':
             return
-        for one, q, v in zip(self._joints, world.q, world.driver.speed, strict=True):
-            unseen = abs(v) * self._dt * (SLACK_PERIODS + self._excused) + 0.002
+        if world.driver.rests:
+            self._blind = [0.0] * len(self._joints)
+        for one, q, v, blind in zip(
+            self._joints, world.q, world.driver.speed, self._blind, strict=True
+        ):
+            unseen = abs(v) * self._dt * SLACK_PERIODS + blind + 0.002
             if (v > 0.0 and q > one.high + unseen) or (v < 0.0 and q < one.low - unseen):
                 raise self._broken('IN PLACE', f'{one.name} is at {q:.6g}, at {v:.6g} per second')
 
@@ -188,6 +194,10 @@ class Oracle:
     def missed(self) -> None:
         """A period without a tick: a driver of velocities goes on meanwhile."""
         self._excused += 1
+        self._blind = [
+            way + abs(v) * self._dt
+            for way, v in zip(self._blind, self._world.driver.speed, strict=True)
+        ]
 
     # What is sent -------------------------------------------------------------------------------
 
@@ -265,14 +275,14 @@ class Oracle:
         """Everything about decisions."""
         world = self._world
         if result is None:
-            self._excused += 1
+            self.missed()
             self.word = False
             return
         self._was_silent = result.command is None
         if failed:
             # What this tick has decided was sent; the next one knows of the failure.
             self._failed = True
-            self._excused += 1
+            self.missed()
         self._no_bug(result)
         self._a_person(result)
         self._who_has_the_word(result)
