@@ -17,6 +17,7 @@ def test_row_22_emergency_stop(moving, faults):
     at_ns = w.now_ns()
     w.estop.publish(Bool(data=True))
     stop = w.until_event('ESTOP', start=events)
+    w.until_state('ESTOP')  # a witness that is behind has not heard of it
     w.watch(2.0)  # chunks were queued, and more could come
     w.drain()
     last = w.wire.commands[-1]
