@@ -35,7 +35,7 @@ def test_trials_give_the_same_for_the_same_scenes_and_say_their_interval(policy)
 
 def test_trials_refuse_unknown_conditions(policy):
     robot = RobotConfig.from_file(robot_file('sim_arm'))
-    with pytest.raises(BcError, match="unknown conditions 'fast'; available: ensemble, .*newest"):
+    with pytest.raises(BcError, match=r"unknown conditions 'fast'; available: ensemble, .*newest"):
         run_trials(policy, robot=robot, conditions='fast', scenes=[10_000])
 
 
