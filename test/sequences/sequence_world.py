@@ -295,9 +295,9 @@ class World:
 
     def _within_reach(self, right: Sequence[float], wrong: Sequence[float]) -> bool:
         """Whether nobody could tell a wrong joint state from a right one."""
-        gap_s = (self.mono - self._js_came_ns) * 1e-9
+        # As far as a joint gets in the time after which joint states are too old, and then some.
         return all(
-            abs(w - r) <= 3.0 * one.velocity * gap_s + 0.05
+            abs(w - r) <= 4.0 * one.velocity * MAX_AGE_S + 0.05
             for r, w, one in zip(right, wrong, self.joints, strict=True)
         )
 
