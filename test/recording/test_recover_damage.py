@@ -7,7 +7,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 import pytest
 from samples import damage
@@ -73,6 +73,7 @@ DAMAGE = st.tuples(
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=DAMAGE)
+@example(case=('no check sums', 'flip', 0.7829692605279307, 1))  # the topic of an index
 def test_what_no_damage_has_touched_is_kept_and_losses_are_told(case, tmp_path_factory):
     writer, kind, where, length = case
     path = tmp_path_factory.mktemp('damaged') / 'bag.mcap'
@@ -119,9 +120,11 @@ def test_what_no_damage_has_touched_is_kept_and_losses_are_told(case, tmp_path_f
         elif writer in CHECKED:
             assert touches(places[number].chunk, damaged)
         elif kind == 'flip' and not touches(places[number].record, damaged):
-            # The index, which has no check sum here, now contradicts the message.
+            # The index, which has no check sum here, now contradicts messages: one where an entry
+            # is damaged, all of its topic in the chunk where the head of the index is.
+            untouched = [n for n in missing if not touches(places[n].record, damaged)]
             assert report is not None
-            assert report.suspect == 1
+            assert len(untouched) <= report.suspect <= len(missing)
 
 
 def test_suspect_messages_are_kept_when_asked_for(tmp_path, capsys):

@@ -295,9 +295,10 @@ class World:
 
     def _within_reach(self, right: Sequence[float], wrong: Sequence[float]) -> bool:
         """Whether nobody could tell a wrong joint state from a right one."""
-        # As far as a joint gets in the time after which joint states are too old, and then some.
+        # As far as a joint gets since the last right one, or until that one is too old, and more.
+        gap_s = min((self.mono - self.js_good_ns) * 1e-9, MAX_AGE_S)
         return all(
-            abs(w - r) <= 4.0 * one.velocity * MAX_AGE_S + 0.05
+            abs(w - r) <= 4.0 * one.velocity * gap_s + 0.05
             for r, w, one in zip(right, wrong, self.joints, strict=True)
         )
 
