@@ -19,7 +19,7 @@ from sequence_fuzz import BEGIN, SETUPS, explore
 from sequence_robot import Setup
 from sequence_world import Word, World, replay
 
-TICKS = int(os.environ.get('BC_SEQUENCE_TICKS', '1000000'))
+TICKS = int(os.environ.get('BC_SEQUENCE_TICKS', '100000'))
 SEED = int(os.environ.get('BC_SEQUENCE_SEED', '0'))
 
 TRAJECTORY = Setup(kind='trajectory', joints=2, rate=100.0)
