@@ -125,7 +125,7 @@ def test_a_node_that_dies_ends_the_deployment(deployed, domain, name):
     os.kill(command.nodes()[name], signal.SIGKILL)
     until_ended(command, w)
     assert command.wait() != 0
-    assert f'{name} has ended with code -9; stopping the others' in command.stderr
+    assert f'{name} was ended by signal 9; stopping the others' in command.stderr
     assert 'Traceback' not in command.stderr
     assert wait_until_none(domain, timeout_s=0.0, ignore='sim_node') == {}
     if name == 'controller':
