@@ -175,7 +175,10 @@ def test_a_topic_that_never_comes_ends_the_deployment(
         text = command.stderr
         assert f'topic /nowhere/{"image_raw" if what == "camera" else "joint_states"}' in text
         assert 'startup_timeout_s' in text
-        assert 'observation has ended with code 1; its last lines say why; stopping the others' in text
+        assert (
+            'observation has ended with code 1; its last lines say why; stopping the others'
+            in text
+        )
         assert 'Traceback' not in text
     finally:
         command.close()
