@@ -19,6 +19,8 @@ from bc_runtime.recording.definitions import SEPARATOR, MessageDefinition
 from bc_runtime.recording.errors import BagDamaged
 from bc_runtime.spec.errors import RecordingError, available
 
+#: What a type is called. The name becomes part of code that rosbags generates.
+_TYPE_NAME = re.compile(r'[A-Za-z]\w*(/(msg|srv|action))?/[A-Za-z]\w*', re.ASCII)
 #: What bytes that are no message of the type can make of the generated code.
 _UNFIT = (SerdeError, IndexError, ValueError, AssertionError, OverflowError, struct.error)
 
@@ -51,9 +53,11 @@ class MessageDecoder:
         Raises:
             BagDamaged: The text is no definition.
         """
+        if not _TYPE_NAME.fullmatch(type_name):
+            raise BagDamaged(f'{type_name!r} is no name of a message type')
         try:
             self._stores[type_name] = _store(type_name, encoding, text)
-        except (TypesysError, ValueError, KeyError) as error:
+        except (TypesysError, ValueError, KeyError, SyntaxError) as error:
             raise BagDamaged(f'the definition of {type_name} cannot be read: {error}') from error
 
     def decode(self, type_name: str, data: bytes | memoryview) -> Any:

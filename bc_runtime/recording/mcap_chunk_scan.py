@@ -18,11 +18,11 @@ from mcap.records import Channel, Message, Metadata, Schema
 
 from bc_runtime.recording.compression import decompress_chunk, decompress_torn_chunk
 from bc_runtime.recording.errors import BagDamaged
+from bc_runtime.recording.known_topics import KnownTopics
 from bc_runtime.recording.mcap_records import (
     HEAD,
     MESSAGE,
     ChunkHead,
-    McapSummary,
     parse,
     split_records,
 )
@@ -31,6 +31,9 @@ ScanRecord: TypeAlias = Schema | Channel | Message | Metadata
 ChunkEntries: TypeAlias = list[tuple[int, int, int]]  # offset in the chunk, channel, log time
 
 _MESSAGE_START = re.compile(rb'\x05.{4}\x00{4}', re.DOTALL)
+# A record of a chunk's index: its head, channel and length; then time and place of each message.
+_INDEX_BYTES = HEAD.size + 2 + 4
+_ENTRY_BYTES = 16
 _IN_CHUNKS = frozenset({Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE})
 
 
@@ -60,31 +63,6 @@ class ScanReport:
     uncounted: bool = False
 
 
-class KnownTopics:
-    """Schemas and channels of a file, as far as they are known.
-
-    Args:
-        summary: Those that the end of the file repeats: a check sum covers them, but not
-            the copies among the data.
-    """
-
-    def __init__(self, summary: McapSummary | None) -> None:
-        self._summary = summary
-        self.channels: set[int] = set(summary.channels if summary is not None else ())
-
-    def learn(self, record: object) -> Iterator[Schema | Channel | Metadata]:
-        """Yield a record if it is of a kind to go on, and not known already."""
-        if isinstance(record, Channel):
-            if self._summary is None or record.id not in self._summary.channels:
-                self.channels.add(record.id)
-                yield record
-        elif isinstance(record, Schema):
-            if self._summary is None or record.id not in self._summary.schemas:
-                yield record
-        elif isinstance(record, Metadata):
-            yield record
-
-
 class ChunkScanner:
     """Yields the records of chunks.
 
@@ -98,8 +76,33 @@ class ChunkScanner:
         self._report = report
         self._known = known
         self._keep_suspect = keep_suspect
-        #: Length of the index that follows the last chunk, as far as it has not been seen yet.
-        self.index_bytes = 0
+        self._expected: dict[int, int] = {}  # channel -> length of its index, if not yet seen
+
+    def expect_index(self, channels: Counter[int] | None = None) -> None:
+        """Expect the index of a chunk next, which has a record for each channel.
+
+        Args:
+            channels: Messages of the chunk by channel; None where no index can follow.
+        """
+        self._expected = {}
+        if channels is not None:
+            # Some writers also write an empty record for a channel that the chunk lacks.
+            for channel in {*self._known.channels, *channels}:
+                self._expected[channel] = _INDEX_BYTES + _ENTRY_BYTES * channels[channel]
+
+    def see_index(self, channel: int) -> None:
+        """Take note of a record of the expected index."""
+        self._expected.pop(channel, None)
+
+    def may_be_index(self, length: int) -> bool:
+        """Return whether records of the expected index take exactly this many bytes.
+
+        Whatever is longer or shorter holds something else as well, perhaps a chunk.
+        """
+        sums = 1  # bit n: some of the records are n bytes long together
+        for size in self._expected.values():
+            sums |= sums << size
+        return bool(sums >> length & 1)
 
     def whole(
         self, head: ChunkHead, stored: bytes, index: ChunkEntries | None, position: int
@@ -174,13 +177,14 @@ class ChunkScanner:
         """Yield the records of a chunk; go on at the next one after a bad one."""
         left = Counter(channel for _, channel, _ in index or ())
         indexed = {offset: (channel, time) for offset, channel, time in index or ()}
-        position = messages = 0
+        messages: Counter[int] = Counter()
+        position = 0
         while position < len(data):
             for offset, records, stop in self._in_chunk(data, position):
                 position = stop
                 for record in records:
                     if isinstance(record, Message):
-                        messages += 1
+                        messages[record.channel_id] += 1
                         own = (record.channel_id, record.log_time)
                         if indexed.get(offset, own) != own and not self._doubtful(record, place):
                             continue
@@ -194,8 +198,7 @@ class ChunkScanner:
             )
             self._report.uncounted |= index is None
             position = following
-        # Its index has a record for each topic, 15 bytes long, and 16 bytes for each message.
-        self.index_bytes = 16 * messages + 15 * len(self._known.channels)
+        self.expect_index(messages)
         self._report.lost += +left
 
     def _mend_gaps(self, data: bytes) -> bytes:
@@ -293,12 +296,12 @@ def _mend(data: bytes, index: ChunkEntries | None, *, trust: bool) -> bytes:
         trust: Take topics and times from the index as well as lengths; a check sum must then
             prove it right.
     """
-    if index is None:
-        return data
+    if index is None or (not trust and _are_records(data)):
+        return data  # records that follow one another without a gap need no index
     mended = bytearray(data)
     ends = [*(entry[0] for entry in index[1:]), len(data)]
     for (offset, channel, log_time), end in zip(index, ends, strict=True):
-        if offset + MESSAGE.size > end:
+        if offset + MESSAGE.size > min(end, len(data)):
             return data  # the index itself is damaged
         head = MESSAGE.unpack_from(data, offset)
         stop = offset + HEAD.size + head[1]
@@ -320,7 +323,7 @@ def _mend(data: bytes, index: ChunkEntries | None, *, trust: bool) -> bytes:
 
 
 def _are_records(data: bytes) -> bool:
-    """Return whether these are whole records that can stand between two messages of a chunk."""
+    """Return whether these are whole records that can stand in a chunk, one after the other."""
     try:
         return all(
             opcode in _IN_CHUNKS and (opcode == Opcode.MESSAGE or parse(opcode, body) is not None)

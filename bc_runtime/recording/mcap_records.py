@@ -114,9 +114,11 @@ class McapSummary:
 
     Attributes:
         start: Offset of the section; the data end before it.
+        checked: A check sum covers it.
     """
 
     start: int
+    checked: bool = True
     schemas: dict[int, Schema] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     chunks: list[ChunkIndex] = field(default_factory=list)
@@ -175,7 +177,9 @@ def read_summary(stream: BinaryIO) -> McapSummary | None:
     if check_sum and check_sum != zlib.crc32(section + tail[: HEAD.size + FOOTER_LENGTH - 4]):
         raise ValueError('the check sum of its index is wrong')
     end = offsets_start - start if start <= offsets_start <= footer_start else len(section)
-    return _parse_summary(section[:end], start)
+    summary = _parse_summary(section[:end], start)
+    summary.checked = bool(check_sum)
+    return summary
 
 
 def find_summary(data: mmap.mmap) -> McapSummary | None:

@@ -18,16 +18,16 @@ import re
 import struct
 
 from mcap.opcode import Opcode
-from mcap.records import ChunkIndex, MessageIndex
+from mcap.records import ChunkIndex, Message, MessageIndex
 
 from bc_runtime.recording.compression import (
     CHUNK_COMPRESSIONS,
 )
 from bc_runtime.recording.errors import BagDamaged
+from bc_runtime.recording.known_topics import KnownTopics
 from bc_runtime.recording.mcap_chunk_scan import (
     ChunkEntries,
     ChunkScanner,
-    KnownTopics,
     ScanRecord,
     ScanReport,
     is_blank,
@@ -99,17 +99,39 @@ class _Scanner:
         self._report = report
         self._summary = summary
         self._known = KnownTopics(summary)
+        self._keep_suspect = keep_suspect
         self._chunk_scan = ChunkScanner(report, self._known, keep_suspect=keep_suspect)
         self._anchors: list[int] = []  # where a chunk begins or the data end, known beforehand
         self._chunks: dict[int, ChunkIndex] = {}
         if summary is not None:
-            self._chunks = {c.chunk_start_offset: c for c in summary.chunks}
+            self._anchors = [summary.start]
+            # One wrong entry would hide a chunk: then all are found by reading.
+            if summary.checked or all(map(self._is_likely, summary.chunks)):
+                self._chunks = {c.chunk_start_offset: c for c in summary.chunks}
             self._anchors = sorted({*self._chunks, summary.start})
 
     def run(self) -> Iterator[ScanRecord]:
+        """Yield the records of the file, the definitions of a message before it."""
+        yield from self._known.begin()
+        for record in self._records():
+            if isinstance(record, Message):
+                yield from self._known.before(record.channel_id)
+                if record.channel_id in self._known.doubtful and not self._may_be_kept(record):
+                    continue
+            yield record
+        yield from self._known.rest()
+        self._report.problems += self._known.doubtful.values()
+
+    def _may_be_kept(self, message: Message) -> bool:
+        """Count a message of a channel in doubt."""
+        self._report.suspect[message.channel_id] += 1
+        self._report.lost[message.channel_id] += not self._keep_suspect
+        return self._keep_suspect
+
+    def _records(self) -> Iterator[ScanRecord]:
         data, report = self._data, self._report
         if self._summary is not None:
-            yield from self._from_summary(self._summary)
+            self._expect(self._summary)
         position = len(MAGIC)
         if data[: len(MAGIC)] != MAGIC:
             report.repairs.append('the beginning of the file is damaged')
@@ -133,10 +155,8 @@ class _Scanner:
             if position < 0:
                 return
 
-    def _from_summary(self, summary: McapSummary) -> Iterator[ScanRecord]:
-        """Yield what the index repeats: it is checked, the copy among the data is not."""
-        yield from summary.schemas.values()
-        yield from summary.channels.values()
+    def _expect(self, summary: McapSummary) -> None:
+        """Take note of how many messages the summary counts."""
         if summary.statistics is not None:
             counts: Counter[str] = Counter()
             for key, count in summary.statistics.channel_message_counts.items():
@@ -163,7 +183,7 @@ class _Scanner:
         if stop > self._limit(position):
             return self._torn(position, opcode, length)
         if opcode == Opcode.MESSAGE:
-            self._chunk_scan.index_bytes = 0
+            self._chunk_scan.expect_index()
             message = message_at(self._data, position, stop)
             if message is None:
                 return None
@@ -177,8 +197,10 @@ class _Scanner:
             record = parse(opcode, self._data[start:stop])
         except ValueError:
             record = None
-        if record is not None or opcode in _OTHERS:
-            self._chunk_scan.index_bytes -= HEAD.size + length
+        other = opcode in _OTHERS and not self._is_chunk(start, length)
+        if record is not None or other:
+            if isinstance(record, MessageIndex):
+                self._chunk_scan.see_index(record.channel_id)
             return self._known.learn(record), stop
         if self._is_chunk(start, length):
             return self._chunk_at(position)  # only the opcode is damaged
@@ -259,6 +281,24 @@ class _Scanner:
             and (head.compression != '' or head.size == head.stored_size)
         )
 
+    def _is_likely(self, entry: ChunkIndex) -> bool:
+        """Return whether a chunk stands where an entry without a check sum says."""
+        start, length = entry.chunk_start_offset, entry.chunk_length
+        end = start + length
+        if start + HEAD.size > end or end > self._size:
+            return False
+        opcode, body = HEAD.unpack_from(self._data, start)
+        if opcode == Opcode.CHUNK and self._is_chunk(start + HEAD.size, body):
+            head = ChunkHead.read(self._data[start + HEAD.size : start + HEAD.size + 128])
+            return (HEAD.size + body, head.compression, head.stored_size, head.size) == (
+                length,
+                entry.compression,
+                entry.compressed_size,
+                entry.uncompressed_size,
+            )
+        fields = HEAD.size + 40 + len(entry.compression)
+        return length == fields + entry.compressed_size and self._plausible(end)
+
     def _next_record(self, position: int) -> int:
         """Return where the next record begins, or the size of the file."""
         if self._anchors:
@@ -275,9 +315,11 @@ class _Scanner:
 
     def _skip(self, position: int, following: int) -> None:
         """Report what stands between two records that can be read."""
+        # A message that follows stands in a chunk whose head is among the bytes that are skipped.
+        outside = following < self._size and self._data[following] != Opcode.MESSAGE
         header = position <= len(MAGIC) and following < _HEADER_BYTES
-        header &= following < self._size and self._data[following] != Opcode.MESSAGE
-        if self._chunks or header or following - position <= self._chunk_scan.index_bytes:
+        index = self._chunk_scan.may_be_index(following - position)
+        if self._chunks or (outside and (header or index)):
             # Behind a chunk stands its index; between all chunks there is nothing else of worth.
             self._report.repairs.append(f'a damaged record at byte {position} is left out')
             return
@@ -292,7 +334,7 @@ class _Scanner:
     # Chunks ----------------------------------------------------------------------------------
 
     def _chunk_at(self, position: int) -> tuple[Iterator[ScanRecord], int] | None:
-        self._chunk_scan.index_bytes = 0
+        self._chunk_scan.expect_index()
         opcode, length = HEAD.unpack_from(self._data, position)
         start = position + HEAD.size
         known = self._chunks.get(position)
