@@ -25,7 +25,8 @@ class TopicAudit:
         received: Messages that came.
         lost: Messages that were sent and did not come.
         largest_loss: Most messages lost in a row.
-        largest_gap_s: Longest time between two messages, by their reception [s].
+        largest_gap_s: Longest time between two messages, or from the start of the episode to the
+            first one, by their reception [s].
         rate_hz: Messages per second between the first and the last one; 0 for fewer than two.
     """
 
@@ -44,10 +45,15 @@ class TopicFlow:
         self.numbered = False  # whether the middleware hands numbers over
         self.restart()
 
-    def restart(self) -> None:
-        """Begin an episode: counts begin at 0, what publishers last sent is still known."""
+    def restart(self, start_ns: int = 0) -> None:
+        """Begin an episode: counts begin at 0, what publishers last sent is still known.
+
+        Args:
+            start_ns: When it begins, the clock of `add` [ns]; 0: with the first message.
+        """
         self._received = self._lost = self._largest = 0
-        self._first_ns = self._last_ns = self._gap_ns = 0
+        self._first_ns = self._gap_ns = 0
+        self._last_ns = start_ns
 
     def add(self, received_ns: int, *, publisher: bytes = b'', number: int | None = None) -> int:
         """Count a message; return how many were lost right before it.
@@ -57,9 +63,9 @@ class TopicFlow:
             publisher: Identity of the publisher.
             number: Its number of the message; None if the middleware gives none.
         """
-        if self._received:
+        if self._last_ns:
             self._gap_ns = max(self._gap_ns, received_ns - self._last_ns)
-        else:
+        if not self._received:
             self._first_ns = received_ns
         self._received += 1
         self._last_ns = received_ns
@@ -81,7 +87,7 @@ class TopicFlow:
     @property
     def audit(self) -> TopicAudit:
         """The counts since the episode began."""
-        span_s = (self._last_ns - self._first_ns) / 1e9
+        span_s = (self._last_ns - self._first_ns) / 1e9 if self._received else 0.0
         return TopicAudit(
             received=self._received,
             lost=self._lost,

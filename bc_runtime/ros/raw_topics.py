@@ -7,7 +7,8 @@ loses latched messages. So each topic is subscribed when its first publisher is 
 when the publishers change so that another profile fits.
 
 No executor knows these subscriptions. What has come waits in the middleware's queue and is
-fetched every 10 ms, all of it at once. Each message comes with the number that its publisher gave
+fetched every 10 ms, so much of each topic that neither services nor other topics have to wait for
+one that sends without end. Each message comes with the number that its publisher gave
 it, which tells what was lost, and with the time of its reception. An executor keeps both to
 itself, or ends the process over them (EventsExecutor of rclpy 7.1 and 9.1, because rmw_fastrtps
 has no reception counter).
@@ -18,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-import heapq
 from typing import Any
 
 try:
@@ -44,9 +44,14 @@ FETCH_PERIOD_S = 0.01
 DEPTH = 1000
 #: The same for large messages: two seconds at 30 Hz; 55 MB for a raw camera of 640x480.
 LARGE_DEPTH = 60
+#: Most messages of a topic, small ones and large ones, that are fetched at a time: 5000 and 400
+#: in a second.
+SHARE = 50
+LARGE_SHARE = 4
 LARGE_TYPES = (*IMAGE_TYPES, 'bc_msgs/msg/Observation', 'sensor_msgs/msg/PointCloud2')
 
 RawCallback = Callable[['RawTopic', bytes], None]
+_Taken = tuple[int, 'RawTopic', bytes]  # time of reception [ns], topic, message
 
 
 @dataclass(slots=True)
@@ -92,6 +97,7 @@ class RawTopics:
         self._callback = callback
         self._found = found
         self._library = DefinitionLibrary()
+        self._held: list[_Taken] = []
         self.topics: dict[str, RawTopic] = {}
         for entry in names:
             name, _, kind = entry.partition(':')
@@ -119,12 +125,32 @@ class RawTopics:
                 self._adapt(topic, publishers)
 
     def fetch(self) -> None:
-        """Take what has come of all topics, in the order of reception, and hand it on."""
-        batches = []
+        """Take a share of what has come of each topic, and hand it on in the order of reception.
+
+        Where a topic has more than its share, what came of others after its last message that was
+        taken waits until it has its turn.
+        """
+        until_ns: int | None = None
         for topic in self.topics.values():
-            if topic.subscription is not None and (batch := self._take(topic)):
-                batches.append(batch)
-        for received_ns, topic, data in heapq.merge(*batches, key=lambda entry: entry[0]):
+            share = LARGE_SHARE if topic.type in LARGE_TYPES else SHARE
+            taken = self._take(topic, share)
+            self._held += taken
+            if len(taken) == share:
+                until_ns = min(until_ns or taken[-1][0], taken[-1][0])
+        self._hand_on(until_ns)
+
+    def fetch_all(self) -> None:
+        """Take all that has come by now, and hand it on in the order of reception."""
+        for topic in self.topics.values():
+            # A publisher that is faster than we are must not hold us for ever.
+            self._held += self._take(topic, DEPTH)
+        self._hand_on(None)
+
+    def _hand_on(self, until_ns: int | None) -> None:
+        """Hand on what is held; only what was received until then if a time is given [ns]."""
+        held = sorted(self._held, key=lambda entry: entry[0])
+        self._held = [entry for entry in held if until_ns is not None and entry[0] > until_ns]
+        for received_ns, topic, data in held[: len(held) - len(self._held)]:
             topic.received_ns = received_ns
             self._callback(topic, data)
 
@@ -161,21 +187,25 @@ class RawTopics:
             topic.problem = f'{topic.name} is not recorded: {error}'
             self._node.get_logger().error(topic.problem)
             return
-        self.fetch()
+        self.fetch_all()
         self._unsubscribe(topic)
         topic.type, topic.asked = kind, asked
         self._found(topic)
         topic.subscription = self._subscribe(topic, message_type)
 
-    def _take(self, topic: RawTopic) -> list[tuple[int, RawTopic, bytes]]:
-        """Return (time of reception, topic, message) of all that waits in a topic's queue."""
-        batch: list[tuple[int, RawTopic, bytes]] = []
+    def _take(self, topic: RawTopic, most: int) -> list[_Taken]:
+        """Return what waits in a topic's queue, the oldest first."""
+        batch: list[_Taken] = []
+        if topic.subscription is None:
+            return batch
         clock = self._node.get_clock()
         # Reception is stamped by the system's clock, which simulated time has nothing to do with.
         stamped = not clock.ros_time_is_active
         handle, message_type = topic.subscription.handle, topic.subscription.msg_type
         with handle:
-            while (taken := handle.take_message(message_type, True)) is not None:
+            while len(batch) < most:
+                if (taken := handle.take_message(message_type, True)) is None:
+                    break
                 data, info = taken
                 received_ns = (
                     stamped and info.get('received_timestamp')
@@ -186,8 +216,6 @@ class RawTopics:
                     number=info.get('publication_sequence_number'),
                 )
                 batch.append((received_ns, topic, data))
-                if len(batch) >= DEPTH:
-                    break  # a publisher that is faster than we are must not hold us for ever
         return batch
 
     def _unsubscribe(self, topic: RawTopic) -> None:

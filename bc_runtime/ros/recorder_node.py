@@ -203,7 +203,7 @@ class RecorderNode(DeploymentNode):
             extra=_key_values(request.labels),
         )
         self._topics.scan()
-        self._topics.fetch()  # what came before the start belongs to no episode
+        self._topics.fetch_all()  # what came before the start belongs to no episode
         found = [t.recorded for t in self._topics.topics.values() if t.recorded is not None]
         writer = EpisodeWriter(
             self._directory(),
@@ -223,7 +223,7 @@ class RecorderNode(DeploymentNode):
             # Logged at the start, so that the bag spans the episode; the older time is kept.
             writer.write(name, data, log_time_ns=self._start_ns, publish_time_ns=received_ns)
         for topic in self._topics.topics.values():
-            topic.flow.restart()
+            topic.flow.restart(self._start_ns)
         self._writer, self._asked = writer, request
         self._announce()
 
@@ -260,7 +260,7 @@ class RecorderNode(DeploymentNode):
 
     def _end(self, labels: EpisodeLabels) -> tuple[WriterStatus, bc_msg.Episode]:
         writer = self._writer
-        self._topics.fetch()  # what has come until now is part of the episode
+        self._topics.fetch_all()  # what has come until now is part of the episode
         # The policy may have come only after the start.
         labels = replace(labels, policy_id=labels.policy_id or self._known_policy())
         writer.labels = labels

@@ -91,6 +91,85 @@ def test_raw_topics_count_what_a_full_queue_lost(node):
     node.wait_for(lambda: words.get_subscription_count() == 0)
 
 
+def test_raw_topics_let_services_and_slow_topics_have_their_turn(node):
+    """Regressions pinned: all that waited was taken at once. Under load `stop_episode` had no
+    answer within 10 s, and the joint states of a bag began 13.7 s late."""
+    from rclpy.serialization import deserialize_message
+    from std_msgs.msg import String
+    from std_srvs.srv import Trigger
+
+    from bc_runtime.ros import qos, raw_topics
+
+    flood, slow = (node.create_publisher(String, name, qos.SENSOR) for name in ('flood', 'slow'))
+    node.create_service(Trigger, 'stop', lambda _, response: response)
+    client = node.create_client(Trigger, 'stop')
+    topics, received, _ = listen(node, ['flood', 'slow'])
+    for publisher in (flood, slow):
+        node.wait_for(publisher.get_subscription_count)
+    node.wait_for(client.service_is_ready)
+    sent = [0]
+
+    def send(count):
+        for _ in range(count):
+            flood.publish(String(data=str(sent[0])))
+            sent[0] += 1
+
+    def names():
+        return [name for name, _ in received]
+
+    def numbers(messages):
+        return [
+            int(deserialize_message(data, String).data)
+            for name, data in messages
+            if name == '/robot/flood'
+        ]
+
+    # A service is answered before the queue is empty.
+    send(raw_topics.DEPTH // 2)
+    answer = client.call_async(Trigger.Request())
+    node.wait_for(answer.done)
+    assert len(received) < raw_topics.DEPTH // 4
+    # A topic that sends faster than it is fetched does not hold up another for ever.
+    slow.publish(String(data='slow'))
+    before = sent[0]
+    node.wait_for(lambda: '/robot/slow' in names(), each=lambda: send(2 * raw_topics.SHARE))
+    send(1)
+    node.wait_for(lambda: numbers(received[-1:]) == [sent[0] - 1])
+    place = names().index('/robot/slow')
+    assert max(numbers(received[:place])) < before <= min(numbers(received[place:]))
+    audits = {name: topic.flow.audit for name, topic in topics.topics.items()}
+    assert audits['/robot/slow'].lost == 0
+    assert audits['/robot/flood'].lost == sent[0] - audits['/robot/flood'].received
+    assert len(received) == sum(audit.received for audit in audits.values())
+    topics.close()
+
+
+@pytest.mark.parametrize('everything', [False, True])
+def test_raw_topics_fetch_a_share_or_everything(everything, node):
+    from std_msgs.msg import String
+
+    from bc_runtime.ros import qos, raw_topics
+
+    words, last = (node.create_publisher(String, name, qos.DATA) for name in ('words', 'last'))
+    topics, received, _ = listen(node, ['words', 'last'])
+    for publisher in (words, last):
+        node.wait_for(publisher.get_subscription_count)
+    node.destroy_timer(topics._fetch_timer)
+    for _ in range(4 * raw_topics.SHARE):
+        words.publish(String(data='word'))
+    last.publish(String(data='last'))
+    if everything:
+        node.wait_for(lambda: len(received) == 4 * raw_topics.SHARE + 1, each=topics.fetch_all)
+    else:
+        node.wait_for(lambda: received, each=topics.fetch)
+        assert len(received) <= raw_topics.SHARE
+        assert received[-1][0] == '/robot/words', 'what came later waits for its turn'
+        node.wait_for(lambda: len(received) == 4 * raw_topics.SHARE + 1, each=topics.fetch)
+    assert [name for name, _ in received].index('/robot/last') == 4 * raw_topics.SHARE
+    topics._fetch_timer = node.create_timer(1.0, topics.fetch)
+    topics.close()
+
+
 def test_raw_topics_hand_on_in_the_order_of_reception(node):
     """What waits on several topics comes as it was received, with the time of the reception."""
     from std_msgs.msg import String
