@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 import math
 
@@ -71,6 +72,8 @@ class JointMonitor:
         self._speed = ''
         self._still_at: tuple[float, ...] = ()
         self._still_ns = 0
+        self.passed_over: Counter[str] = Counter()
+        """How many messages did not count, by the reason."""
         self.measured: tuple[float, ...] | None = None
         self.error = 0.0
         """Largest |command - measured| at the last measurement [rad or m]."""
@@ -125,6 +128,7 @@ class JointMonitor:
         if self._presence.is_foreign(names) or not self._presence.see(names, arrival_ns):
             return False
         if not self._order.is_new(stamp_ns):
+            self.passed_over['repeated or late'] += 1
             return False
         measured, self._refused = self._read(names, positions)
         if measured is None:
@@ -137,6 +141,7 @@ class JointMonitor:
         )
         if verdict is Verdict.REFUSED:
             self._refused = self._plausible.why
+            self.passed_over['refused'] += 1
             return False
         if verdict is Verdict.JUMPED:
             self._jumped = True

@@ -8,7 +8,7 @@ transitions ask, make the command, limit it, check it. The node around it only m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import math
 
 from bc_runtime.control.grippers import grippers_of
@@ -77,6 +77,8 @@ class ControlLoop:
             reseed_distance=self.options.reseed_distance,
             settles=not robot.command.takes_velocities,
         )
+        self.passed_over: Mapping[str, int] = self._robot_says.passed_over
+        """How many joint states did not count, by the reason."""
         self.watchdog = TickWatchdog()
         """Whether the loop turns; may be asked from another thread."""
         self._missed = MissedTicks(dt_s)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import math
+from types import MappingProxyType
 
 from bc_runtime.safety import Flag
 
@@ -18,6 +19,7 @@ class NoJoints:
     error = 0.0
     still = True
     agreed = True
+    passed_over: Mapping[str, int] = MappingProxyType({})
 
     def update(self, *_message: object, **_times: object) -> bool:
         """Take a joint state and look away."""

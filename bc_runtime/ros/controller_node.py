@@ -34,7 +34,7 @@ from bc_runtime.ros.command_output import CommandOutput
 from bc_runtime.ros.commander_watch import CommanderWatch
 from bc_runtime.ros.controller_parameters import PARAMETERS, control_options
 from bc_runtime.ros.controller_report import ControllerReport
-from bc_runtime.ros.diagnostics import Diagnostics
+from bc_runtime.ros.diagnostics import Diagnostics, counts
 from bc_runtime.ros.driver_input import DriverInput
 from bc_runtime.ros.human_input import HumanInput
 from bc_runtime.ros.inference_watch import InferenceWatch
@@ -425,7 +425,8 @@ class ControllerNode(DeploymentNode):
             'chunks_accepted': plan.accepted,
             'chunks_rejected': plan.rejected,
             'last_rejection': plan.last_rejection,
-            'chunks_dropped': ', '.join(f'{n} {why}' for why, n in sorted(plan.dropped.items())),
+            'chunks_dropped': counts(plan.dropped),
+            'joint_states_passed_over': counts(self._loop.passed_over),
             'joint_state_age_ms': round(result.joint_state_age_s * 1e3, 1),
             'remarks': '; '.join(self._remarks),
         }

@@ -37,3 +37,8 @@ class Diagnostics:
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
+
+
+def counts(events: Mapping[str, int]) -> str:
+    """Return counts for people, e.g. `3 late, 1 refused`."""
+    return ', '.join(f'{count} {what}' for what, count in sorted(events.items()) if count)

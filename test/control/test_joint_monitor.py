@@ -40,6 +40,15 @@ def test_other_joints_do_not_keep_a_dead_driver_fresh(monitor):
     assert list(monitor.flags(19 * DT)) == [Flag.JOINT_STATES_STALE]
 
 
+def test_what_does_not_count_is_counted_by_its_reason(monitor):
+    take(monitor, NAMES, [0.0, 0.1], 10 * DT)
+    for stamp in (10 * DT, 9 * DT):
+        assert not take(monitor, NAMES, [0.0, 0.1], stamp)
+    assert not take(monitor, NAMES, [1.0, 0.1], 11 * DT)
+    assert not take(monitor, WHEELS, [0.0, 0.0], 12 * DT)
+    assert dict(monitor.passed_over) == {'repeated or late': 2, 'refused': 1}
+
+
 def test_a_message_without_all_joints_is_passed_over(monitor):
     for k in range(1, 100):
         take(monitor, NAMES, [0.0, 0.1], k * DT)
