@@ -58,12 +58,12 @@ setup(
         # Found by `ros2 run bc_runtime ...` only (setup.cfg): `bc` is also a calculator.
         'console_scripts': [
             'bc = bc_runtime.cli.main:main',
-            'observation = bc_runtime.ros.observation_node:main',
-            'inference = bc_runtime.ros.inference_node:main',
-            'controller = bc_runtime.ros.controller_node:main',
-            'recorder = bc_runtime.ros.recorder_node:main',
-            'sim_robot = bc_runtime.ros.sim_node:main',
-            'sim_car = bc_runtime.ros.car_node:main',
+            'observation = bc_runtime.ros.start:observation',
+            'inference = bc_runtime.ros.start:inference',
+            'controller = bc_runtime.ros.start:controller',
+            'recorder = bc_runtime.ros.start:recorder',
+            'sim_robot = bc_runtime.ros.start:sim_robot',
+            'sim_car = bc_runtime.ros.start:sim_car',
         ],
     },
 )

@@ -55,6 +55,11 @@ def ending_with_parent(*, hold: bool = False) -> tuple[str, ...]:
     return tuple(prefix)
 
 
+def hold_signals() -> None:
+    """Let signals wait until `release_signals`."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+
+
 def release_signals() -> None:
     """Let signals come that were held back; the handlers must be there."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)

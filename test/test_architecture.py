@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'heartbeat': set(),
     'live_settings': {'spec'},
     'parent': {'spec'},
+    'missing_package': set(),
     'binding': {'spec', 'observation'},
     'deployment': {'spec', 'resources', 'binding'},
     'launch_arguments': {'spec', 'deployment'},

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from bc_runtime import __version__
+from bc_runtime.missing_package import describe_missing
 from bc_runtime.spec.errors import BcError, did_you_mean
 
 #: Verb -> module, in the order in which help lists them.
@@ -33,16 +34,6 @@ VERBS = {
     'bench': 'bc_runtime.cli.bench',
     'recover': 'bc_runtime.cli.recover',
 }
-
-#: What a package that is missing belongs to: extra of setup.py -> its packages, by import names.
-EXTRAS = {
-    'cpu': ('cv2', 'mcap', 'onnxruntime', 'rosbags', 'simplejpeg'),
-    'demo': ('mujoco', 'PIL'),
-    'export': ('onnx', 'onnxscript', 'torch'),
-    'remote': ('msgpack', 'websockets'),
-}
-#: Import name -> name on the package index, where they differ.
-INSTALLED_AS = {'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'yaml': 'PyYAML'}
 
 EXIT_INTERRUPTED = 130
 EXIT_BAD_INPUT = 2
@@ -76,23 +67,6 @@ def _refuse(parser: argparse.ArgumentParser, verb: str, unknown: Sequence[str]) 
     of_verb.error(f'unrecognized arguments: {" ".join(unknown)}.{hint}')
 
 
-def _missing(verb: str, error: ModuleNotFoundError) -> str:
-    """Say which package a verb lacks and how it is installed; a fault of ours stays a fault."""
-    package = (error.name or '').partition('.')[0]
-    if package == 'rclpy' or package.endswith(('_msgs', '_srvs', '_interfaces')):
-        return (
-            f'bc {verb} needs ROS 2 and the built workspace, and {package} is not there: source '
-            'both, or run through scripts/run'
-        )
-    extra = next((name for name, packages in EXTRAS.items() if package in packages), '')
-    if not extra:
-        raise error
-    return (
-        f'bc {verb} needs the package {package}, which is not installed: '
-        f'pip install {INSTALLED_AS.get(package, package)} (extra {extra!r} of setup.py)'
-    )
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code: 0 done, 1 not achieved, 2 bad input."""
     parser = make_parser()
@@ -105,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return EXIT_BAD_INPUT
     except ModuleNotFoundError as error:
-        print(f'error: {_missing(arguments.verb, error)}', file=sys.stderr)
+        print(f'error: {describe_missing(f"bc {arguments.verb}", error)}', file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

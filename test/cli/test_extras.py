@@ -13,7 +13,8 @@ import sys
 
 import pytest
 
-from bc_runtime.cli.main import EXTRAS, INSTALLED_AS, VERBS
+from bc_runtime.cli.main import VERBS
+from bc_runtime.missing_package import EXTRAS, INSTALLED_AS
 
 IMPORT_NAMES = {name: module for module, name in INSTALLED_AS.items()}
 
@@ -27,7 +28,10 @@ class Hidden:
             raise ModuleNotFoundError(f'No module named {name!r}', name=name)
 
 sys.meta_path.insert(0, Hidden())
-if sys.argv[2] == 'import':
+if sys.argv[2] == 'start':
+    from bc_runtime.ros import start
+    sys.exit(getattr(start, sys.argv[3])())
+elif sys.argv[2] == 'import':
     import importlib
     for module in sys.argv[3:]:
         importlib.import_module(module)
@@ -102,6 +106,17 @@ def test_the_cpu_extra_is_enough_for_the_nodes(repository: Path) -> None:
     nodes = [f'bc_runtime.ros.{name}_node' for name in ('controller', 'observation', 'inference')]
     done = run(repository, 'cpu', argv=['import', *nodes, 'bc_runtime.ros.recorder_node'])
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize('node', ['sim_robot', 'sim_car'])
+def test_a_simulated_robot_alone_says_what_to_install(repository: Path, node: str) -> None:
+    """Regressions pinned: a traceback."""
+    error = one_sentence(run(repository, 'cpu', argv=['start', node]))
+    assert error == (
+        f'error: {node} needs the package mujoco, which is not installed: pip install mujoco '
+        "(extra 'demo' of setup.py)\n"
+    )
 
 
 @pytest.mark.parametrize(
