@@ -110,6 +110,13 @@ def _compare(what: str, wanted: Sequence[TensorInfo], found: Sequence[TensorInfo
             problems.append(
                 f'{what} {each.name!r} is {each.type} in the spec but {other.type} in the graph'
             )
+            if each.dtype.startswith('float') and other.dtype.startswith(('int', 'uint')):
+                # No cast: 0.7 rad would become 0.
+                problems[-1] += (
+                    ', which would cut off fractions: let the model take and give floats and '
+                    f'cast inside, or write dtype: {other.dtype} into the spec if this is a '
+                    'hidden state'
+                )
     return problems
 
 

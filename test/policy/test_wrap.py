@@ -67,6 +67,26 @@ def test_nothing_else_changes(build: Build, side: Path, tmp_path: Path) -> None:
     assert dict(read_onnx_file(out).metadata)['author'] == 'Ä. Nonym'
 
 
+def test_a_state_of_whole_numbers_is_refused_with_its_cure(
+    build: Build, side: Path, tmp_path: Path, bc: Bc
+) -> None:
+    """Regressions pinned: the error proposed bc wrap, which had just refused."""
+    path = build(spec=None)
+    model = onnx.load(path)
+    (state,) = model.graph.input
+    state.type.tensor_type.elem_type = onnx.TensorProto.INT64
+    cast = onnx.helper.make_node('Cast', ['state'], ['as_float'], to=onnx.TensorProto.FLOAT)
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == 'state':
+                node.input[place] = 'as_float'
+    model.graph.node.insert(0, cast)
+    onnx.save(model, path)
+    code, text = bc('wrap', path, '--spec', side, '-o', tmp_path / 'out.onnx')
+    assert code == 2
+    assert 'cut off fractions: let the model take and give floats and cast inside' in text
+
+
 def test_wrapping_again_replaces_the_spec(
     build: Build, side: Path, make_spec: Any, tmp_path: Path
 ) -> None:
