@@ -94,7 +94,7 @@ class RecorderNode(DeploymentNode):
         self._writer: EpisodeWriter | None = None
         self._asked = bc_srv.StartEpisode.Request()
         self._start_ns = 0
-        self._complained = False
+        self._reported: set[str] = set()
         self._stopping_since: float | None = None
         # Topic name -> last message of a latched topic and its time of reception [ns].
         self._latched: dict[str, tuple[bytes, int]] = {}
@@ -217,7 +217,7 @@ class RecorderNode(DeploymentNode):
             ),
             ros_distro=os.environ.get('ROS_DISTRO', ''),
         )
-        self._complained = False
+        self._reported.clear()
         self._start_ns = self.get_clock().now().nanoseconds
         for name, (data, received_ns) in self._latched.items():
             # Logged at the start, so that the bag spans the episode; the older time is kept.
@@ -357,22 +357,29 @@ class RecorderNode(DeploymentNode):
     # Watching --------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Tell once a second how the recording goes, and once if it goes badly."""
+        """Report once a second how the recording goes, and each problem once."""
         if self._writer is None:
             return
         status = self._writer.status
         self._announce()
-        if self._complained:
-            return
         if status.state is not WriterState.RECORDING:
-            self.get_logger().error(f'recording has ended: {status.error}')
-            self._complained = True
+            # Also after a warning: a recording that was warned of and one that ended are two things.
+            self._report_once('end', f'recording has ended: {status.error}')
         elif status.disk.level is not DiskLevel.OK:
-            self.get_logger().warning(
+            self._report_once(
+                'disk',
                 f'only {status.disk.free_bytes / GIGABYTE:.1f} GB are free; recording stops at '
-                f'{self.get_parameter("disk_stop_gb").value:g} GB'
+                f'{self.get_parameter("disk_stop_gb").value:g} GB',
             )
-            self._complained = True
+
+    def _report_once(self, what: str, text: str) -> None:
+        if what in self._reported:
+            return
+        self._reported.add(what)
+        if what == 'end':
+            self.get_logger().error(text)
+        else:
+            self.get_logger().warning(text)
 
     def _diagnose(self) -> tuple[bytes, str, dict[str, object]]:
         if self._topics is None:

@@ -142,10 +142,15 @@ def stop_after(
         then: States of which one must follow the braking.
     """
     w = deployment.witness
-    braking = w.until_event('BRAKING', start=events)
+    # A controller that stood still itself finds the robot at rest: the driver has braked along the
+    # points that it was given, and no braking is left to tell of.
+    braking = w.until(
+        lambda: next((e for e in w.events[events:] if e.state in ('BRAKING', *then)), None),
+        'a stop',
+    )
     begin = w.events.index(braking)
     end = w.until(
-        lambda: next((e for e in w.events[begin + 1 :] if e.state != 'BRAKING'), None),
+        lambda: next((e for e in w.events[begin:] if e.state != 'BRAKING'), None),
         'the end of the braking',
     )
     disturbed_if(braking, flags)
