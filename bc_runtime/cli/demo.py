@@ -20,7 +20,8 @@ from bc_runtime.cli.live_line import LiveLine
 from bc_runtime.cli.memory import MemoryWatch
 from bc_runtime.cli.processes import ProcessGroup
 from bc_runtime.deployment import Deployment
-from bc_runtime.resources import share_directory
+from bc_runtime.policy.spec_of import spec_of
+from bc_runtime.resources import model_directories, share_directory
 from bc_runtime.spec.errors import BcError
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ EXIT_INTERRUPTED = 130
 ARM = ('bc_runtime.ros.sim_node', 25.0)
 SIMULATIONS = {'sim_arm': ARM, 'lane_car': ('bc_runtime.ros.car_node', 60.0)}
 SIMULATION_NAME = ('--ros-args', '-r', '__node:=sim_robot')
+#: Policies of this family are executed under temporal ensembling.
+ENSEMBLED_FAMILY = 'act'
 #: Share of trials that must succeed for exit code 0.
 EXPECTED_SUCCESS = 0.5
 
@@ -72,7 +75,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help='camera pictures in the bags: JPEG, or exactly what the policy saw (55 MB/s)',
     )
     parser.add_argument(
-        '--params-file', default='', help='node parameters (YAML); default: config/demo.yaml'
+        '--params-file',
+        default='',
+        help='node parameters (YAML); default: config/deploy.yaml, temporal ensembling, for '
+        'policies of the family act, else config/demo.yaml, receding horizon',
     )
     parser.add_argument(
         '--takeover',
@@ -103,8 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         {
             'model': arguments.model,
             'robot': arguments.robot,
-            'params_file': arguments.params_file
-            or str(share_directory() / 'config' / 'demo.yaml'),
+            'params_file': arguments.params_file or str(_params_file(arguments.model)),
             'record': arguments.record,
             'record_directory': str(bags.resolve()),
         }
@@ -134,6 +139,13 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return EXIT_INTERRUPTED
     return _conclude(arguments, trials, memory, time.monotonic() - started)
+
+
+def _params_file(model: str) -> Path:
+    """Return how a policy is executed: ACT's chunks agree where they overlap, others' may not."""
+    family = spec_of(model, model_directories()).family
+    name = 'deploy.yaml' if family == ENSEMBLED_FAMILY else 'demo.yaml'
+    return share_directory() / 'config' / name
 
 
 def _conduct(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bc_runtime.evaluation.episode_record import SOURCE_POLICY, EpisodeRecord, Floats, Ticks
+from bc_runtime.evaluation.smoothness import policy_jerk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,9 @@ class EpisodeMetrics:
         limited_ticks: Those of them in which the limiter changed the set-point.
         starved_ticks: Ticks in AUTO for which no chunk was there.
         largest_tracking_error: Largest |command - measured| of any joint [rad or m].
+        command_jerk: Squared jerk of the commanded joints while the policy acts, (samples, joints)
+            [rad^2/s^6]; see `smoothness`.
+        measured_jerk: The same of the measured joints.
     """
 
     ticks: int
@@ -44,6 +48,8 @@ class EpisodeMetrics:
     chunks_accepted: int | None
     chunks_rejected: int | None
     largest_tracking_error: float | None
+    command_jerk: Floats
+    measured_jerk: Floats
 
     @property
     def control_rate_hz(self) -> float | None:
@@ -76,9 +82,12 @@ def episode_metrics(record: EpisodeRecord) -> EpisodeMetrics:
             chunks_accepted=None,
             chunks_rejected=None,
             largest_tracking_error=None,
+            command_jerk=empty,
+            measured_jerk=empty,
         )
     by_policy = ticks.source == SOURCE_POLICY
     latency_ms, overhead_ms = _latencies(record, ticks)
+    joints = _turning_joints(record)
     errors = ticks.tracking_error[np.isfinite(ticks.tracking_error)]
     return EpisodeMetrics(
         ticks=gained(ticks.number) + 1,
@@ -94,6 +103,8 @@ def episode_metrics(record: EpisodeRecord) -> EpisodeMetrics:
         chunks_accepted=gained(ticks.chunks_accepted),
         chunks_rejected=gained(ticks.chunks_rejected),
         largest_tracking_error=float(errors.max()) if errors.size else None,
+        command_jerk=policy_jerk(ticks, record.commanded, joints),
+        measured_jerk=policy_jerk(ticks, record.measured, joints),
     )
 
 
@@ -101,6 +112,14 @@ def gained(counter: np.ndarray) -> int:
     """Return by how much a counter has grown; where it falls, it began anew from zero."""
     steps = np.diff(counter)
     return int(np.where(steps < 0, counter[1:], steps).sum())
+
+
+def _turning_joints(record: EpisodeRecord) -> tuple[str, ...]:
+    """Return the joints that the policy moves by an angle: jerks in one unit can be averaged."""
+    chunk = next(iter(record.chunks), None)
+    if chunk is None:
+        return ()
+    return tuple(n for n, unit in zip(chunk.names, chunk.units, strict=True) if unit == 'rad')
 
 
 def _latencies(record: EpisodeRecord, ticks: Ticks) -> tuple[Floats, Floats]:

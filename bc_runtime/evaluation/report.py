@@ -170,6 +170,15 @@ def _tiles(summary: Mapping[str, Any]) -> str:
             + ('' if starved is None else f'; {starved} ticks without a plan'),
         )
     )
+    jerk = summary.get('mean_squared_jerk') or {}
+    if jerk.get('command') is not None:
+        tiles.append(
+            _tile(
+                'Mean squared jerk',
+                _number(jerk['command'], '{:.1f}'),
+                f'rad²/s⁶ of the command; measured {_number(jerk.get("measured"), "{:.1f}")}',
+            )
+        )
     if summary.get('memory_peak_mb'):
         tiles.append(_tile('Memory, peak', f'{summary["memory_peak_mb"]:.0f} MB', 'all processes'))
     return f'<div class="tiles">{"".join(tiles)}</div>'

@@ -64,9 +64,9 @@ def summarize_demo(
 ) -> dict[str, object]:
     """Return the content of summary.json, made of JSON types.
 
-    Rates and percentiles are over all ticks and chunks of all bags together. What no bag tells is
-    None; bags that cannot be read are named under `problems` and are part of the success rate all
-    the same.
+    Rates, percentiles and the mean squared jerk [rad^2/s^6] are over all ticks and chunks of all
+    bags together. What no bag tells is None; bags that cannot be read are named under `problems`
+    and are part of the success rate all the same.
 
     Args:
         trials: In the order in which they were run.
@@ -94,6 +94,10 @@ def summarize_demo(
         'inference_ms': _spread([m.inference_ms for m in metrics]),
         'overhead_ms': _spread([m.overhead_ms for m in metrics]),
         'limiter_active_fraction': _round(_limiter_fraction(metrics)),
+        'mean_squared_jerk': {
+            'command': _mean([m.command_jerk for m in metrics]),
+            'measured': _mean([m.measured_jerk for m in metrics]),
+        },
         'starved_ticks': _total(m.starved_ticks for m in metrics),
         'chunks_accepted': _total(m.chunks_accepted for m in metrics),
         'chunks_rejected': _total(m.chunks_rejected for m in metrics),
@@ -163,7 +167,7 @@ def _load(bags: Iterable[Path]) -> tuple[list[EpisodeRecord], list[str]]:
     for path in bags:
         try:
             with BagReader(path) as bag:
-                records.append(load_episode(bag, joints=False))
+                records.append(load_episode(bag))
         except BcError as error:
             problems.append(str(error))
     return records, problems
@@ -189,6 +193,12 @@ def _total(counts: Iterable[int | None]) -> int | None:
 def _spread(samples: Sequence[Floats]) -> dict[str, float | None]:
     joined = np.concatenate([np.zeros(0), *samples])
     return {key: _round(value) for key, value in percentiles(joined).items()}
+
+
+def _mean(samples: Sequence[Floats]) -> float | None:
+    """Return the mean over all samples and joints of all episodes."""
+    joined = np.concatenate([np.zeros(0), *(each.ravel() for each in samples)])
+    return _round(joined.mean()) if joined.size else None
 
 
 def _round(value: Any) -> float | None:

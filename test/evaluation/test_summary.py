@@ -68,6 +68,7 @@ def test_metrics_of_a_bag_without_a_controller_are_none(make_episode, tmp_path):
     assert found.missed_ticks is None
     assert found.limiter_active_fraction is None
     assert found.latency_ms.size == 0
+    assert found.command_jerk.size == 0
     assert found.inference_ms.size == 29
 
 
@@ -113,6 +114,11 @@ def test_summary_has_every_figure_and_is_json(make_episode, tmp_path):
     assert summary['inference_ms'] == {'p50': 20.0, 'p99': 20.0}
     assert summary['tick_jitter_ms'] == {'p50': 0.2, 'p99': 0.2}
     assert 0.2 < summary['limiter_active_fraction'] < 0.3
+    # Third derivatives of the two joints of `Path3` over the policy's stretch, 0.2 s to 1.8 s.
+    t = np.linspace(0.35, 1.65, 1000)
+    jerk = np.stack([0.9 * 0.7**3 * np.cos(0.7 * t), 0.5 * 0.9**3 * np.sin(0.9 * t)])
+    assert summary['mean_squared_jerk']['command'] == pytest.approx((jerk**2).mean(), rel=0.02)
+    assert summary['mean_squared_jerk']['measured'] == pytest.approx((jerk**2).mean(), rel=0.1)
     assert summary['memory_peak_mb'] == 900.0
     assert summary['wall_s'] == 61.2
     assert summary['policy']['name'] == 'sim_arm_act'
