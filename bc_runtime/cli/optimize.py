@@ -107,16 +107,17 @@ def _evaluate(rows: Sequence[Variant], episodes: int) -> dict[str, str]:
     from bc_runtime.policy import load_policy
     from bc_runtime.resources import robot_file
     from bc_runtime.spec import RobotConfig
-    from bc_runtime.training.trials import FIRST_UNSEEN, run_trials
+    from bc_runtime.training.trials import FIRST_UNSEEN, conditions_for, run_trials
 
     robot = RobotConfig.from_file(robot_file('sim_arm'))
     scores = {}
     for row in rows:
         if row.path is not None:
+            policy = load_policy(row.path, threads=1)
             outcome = run_trials(
-                load_policy(row.path, threads=1),
+                policy,
                 robot=robot,
-                conditions='receding_6',
+                conditions=conditions_for(policy)[0],
                 scenes=range(FIRST_UNSEEN, FIRST_UNSEEN + episodes),
             )
             scores[row.form] = f'{outcome.successes}/{len(outcome.trials)}'

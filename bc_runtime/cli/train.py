@@ -16,7 +16,7 @@ from bc_runtime.spec.errors import BcError, ConfigError
 _NEEDED = ('torch', 'onnx', 'onnxscript', 'onnxruntime', 'mujoco', 'cv2')
 POLICIES = ('sim_arm_act',)
 #: Policy families; each makes sim_arm_<family>, steering makes lane_car_steering.
-FAMILIES = ('act', 'mlp', 'diffusion', 'flow', 'gmm', 'rt1', 'steering')
+FAMILIES = ('act', 'act_cvae', 'mlp', 'diffusion', 'flow', 'gmm', 'rt1', 'steering')
 _ACT_STEPS = 5500
 
 
@@ -81,6 +81,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=0,
         metavar='N',
         help='try the policy on N unseen scenes afterwards, without ROS',
+    )
+    parser.add_argument(
+        '--checkpoints',
+        action='store_true',
+        help='families of the arm beside act: leave a complete policy file in the cache at every '
+        'tenth of the training',
     )
     parser.add_argument(
         '--two-graphs',

@@ -22,7 +22,7 @@ def run_family(args: argparse.Namespace, *, say: Callable[[str], None]) -> int:
     """Train, export and perhaps evaluate a policy of `args.family`."""
     if args.family == 'steering':
         return _run_steering(args, say)
-    from bc_runtime.training.collection import demonstrations
+    from bc_runtime.training.collection import PACES, demonstrations
     from bc_runtime.training.families.recipe import recipe_of
     from bc_runtime.training.families.run import train_and_export
     from bc_runtime.training.recipe import Recipe
@@ -44,6 +44,7 @@ def run_family(args: argparse.Namespace, *, say: Callable[[str], None]) -> int:
         robot=robot,
         folder=args.cache,
         say=say,
+        pace=PACES[recipe.rate_hz],
     )
     out = args.out or _FOLDER / f'sim_arm_{args.family}.onnx'
     train_and_export(
@@ -56,6 +57,7 @@ def run_family(args: argparse.Namespace, *, say: Callable[[str], None]) -> int:
         command=f'bc train --family {args.family} --seed {args.seed} --steps {recipe.steps} '
         f'--episodes {args.episodes} --rounds {args.rounds}{chosen}',
         two_graphs=args.two_graphs,
+        checkpoints=args.cache if args.checkpoints else None,
         say=say,
     )
     if args.evaluate:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bc_runtime.evaluation.smoothness import mean_squared_jerk
 from bc_runtime.evaluation.statistics import wilson_interval
 from bc_runtime.policy import Policy, load_policy
 from bc_runtime.policy.model_path import find_model
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Scenes and tracks from here on are never demonstrated.
 FIRST_UNSEEN = 10_000
+# Of the robot's driver, whose ticks a trial holds.
+_TICKS_PER_S = 100
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,7 +36,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help='count how often reference policies do their task, without ROS',
         description='Run policies of the simulated arm or of the lane car on scenes that training '
         "never saw, in simulated time, with the stack's own timeline and limiter, 50 to 60 ms "
-        'from observation to command. Prints the successes with their 95 % interval (Wilson).',
+        'from observation to command. Prints the successes with their 95 % interval (Wilson) and '
+        'the mean squared jerk of the arm.',
     )
     parser.add_argument('model', nargs='+', help='policy file, or the name of a shipped model')
     parser.add_argument('--episodes', type=int, default=100, help='scenes (default: 100)')
@@ -47,8 +52,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         nargs='+',
         default=[],
         help="names of conditions; left out: those that fit the policy's family. "
-        'receding_6, receding_6_no_delay, newest, newest_30hz, ensemble, ensemble_30hz, '
-        'ensemble_80ms_skewed, ensemble_150ms',
+        'receding_6, receding_6_no_delay, receding_20, newest, newest_30hz, ensemble, '
+        'ensemble_30hz, ensemble_50hz, ensemble_80ms_skewed, ensemble_150ms',
     )
     parser.set_defaults(verb='trials')
 
@@ -107,7 +112,9 @@ def summary_of_trials(outcome: Outcome) -> str:
     failed = ' '.join(str(trial.seed) for trial in trials if not trial.success)
     return (
         f'{outcome.conditions}: {_share(outcome.successes, len(trials))}, '
-        f'{outcome.wrong_cubes} wrong cube, median {median}'
+        f'{outcome.wrong_cubes} wrong cube, median {median}, mean squared jerk '
+        f'{_jerk([trial.command for trial in trials])} commanded, '
+        f'{_jerk([trial.measured for trial in trials])} measured'
         + (f'; failed scenes: {failed}' if failed else '')
     )
 
@@ -122,6 +129,16 @@ def summary_of_rounds(rounds: Sequence[Round]) -> str:
         f'{np.median(offsets):.2f} m median, {offsets.max():.2f} m worst'
         + (f'; failed tracks: {failed}' if failed else '')
     )
+
+
+def _jerk(motions: Sequence[NDArray[np.float64]]) -> str:
+    """Return the mean squared jerk of the arm's joints over motions (ticks, 7) at 100 Hz."""
+    found = [mean_squared_jerk(np.arange(len(m)) / _TICKS_PER_S, m[:, :-1]) for m in motions]
+    known = [(len(m), jerk) for m, jerk in zip(motions, found, strict=True) if jerk is not None]
+    if not known:
+        return '-'
+    ticks, jerks = zip(*known, strict=True)
+    return f'{np.average(jerks, weights=ticks):.0f} rad²/s⁶'
 
 
 def _share(done: int, count: int) -> str:

@@ -5,6 +5,10 @@
 The robot's driver takes set-points at 100 Hz; between two policy steps the set-point moves along
 a straight line. `action[k]` is the command *at* the time of observation k: a chunk for that
 observation is `action[k : k + chunk_size]`, and its element i is meant for i policy steps later.
+
+The expert answers with where the robot should be one of its own steps (1/15 s) later. At a higher
+rate it is asked more often, and the set-point covers only the share of the way that belongs to one
+step, which leaves the speed of the motion as it is. The gripper's command is not divided.
 """
 
 from __future__ import annotations
@@ -62,13 +66,15 @@ class Demonstration:
     """One recorded episode of n policy steps.
 
     Attributes:
-        images: Per camera, (n, IMAGE_HEIGHT, IMAGE_WIDTH, 3) uint8 RGB.
+        images: Per camera, (m, IMAGE_HEIGHT, IMAGE_WIDTH, 3) uint8 RGB; image i is of the step
+            i * image_every.
         state: Measured joint positions, (n, 7) float32.
         action: The expert's command at each step's time, (n, 7) float32, without the pushes.
         kick: (n,) bool, true where a push begins in the interval after the step.
         instruction: What the robot was told.
         seed: The scene.
         success: Whether the episode ended in success and without a wrong cube.
+        image_every: Steps from one image to the next.
     """
 
     images: Mapping[str, NDArray[np.uint8]]
@@ -78,6 +84,7 @@ class Demonstration:
     instruction: str
     seed: int
     success: bool
+    image_every: int = 1
 
     def __len__(self) -> int:
         """Return the number of policy steps."""
@@ -90,9 +97,9 @@ def shrink_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(small, dtype=np.uint8)
 
 
-def step_time_ns(step: int) -> int:
+def step_time_ns(step: int, rate_hz: int = POLICY_HZ) -> int:
     """Return the time of a policy step since the reset, ns."""
-    return round(step * 1e9 / POLICY_HZ)
+    return round(step * 1e9 / rate_hz)
 
 
 def drive(
@@ -102,6 +109,7 @@ def drive(
     start: NDArray[np.float64],
     end: NDArray[np.float64],
     follow: Follow | None = None,
+    rate_hz: int = POLICY_HZ,
 ) -> None:
     """Run one policy step: the set-point moves from `start` to `end` in 100 Hz driver ticks.
 
@@ -111,9 +119,10 @@ def drive(
         start: Set-point at the step's time, (7,).
         end: Set-point at the next step's time, (7,).
         follow: Makes the command of a tick; the set-point itself is commanded if None.
+        rate_hz: Policy steps per second.
     """
-    velocity = (end - start) * POLICY_HZ
-    begin_ns, end_ns = step_time_ns(step), step_time_ns(step + 1)
+    velocity = (end - start) * rate_hz
+    begin_ns, end_ns = step_time_ns(step, rate_hz), step_time_ns(step + 1, rate_hz)
     tick_ns = round(1e9 / DRIVER_HZ)
     now_ns = begin_ns
     while now_ns < end_ns:
@@ -134,6 +143,8 @@ def record(
     kicks: KickPlan | None = None,
     follow: Follow | None = None,
     max_steps: int = MAX_STEPS,
+    rate_hz: int = POLICY_HZ,
+    image_every: int = 1,
 ) -> Demonstration:
     """Let the expert do the task of one scene and record it.
 
@@ -145,6 +156,8 @@ def record(
         kicks: Pushes to disturb the arm with; none if None.
         follow: Makes the command of a driver tick; begins anew at the scene's start.
         max_steps: The episode ends here at the latest.
+        rate_hz: Policy steps per second; pushes are counted in them too.
+        image_every: Steps from one drawn image to the next.
     """
     scene = sim.reset(seed, instruction)
     expert = Expert(sim)
@@ -153,21 +166,25 @@ def record(
     images: dict[str, list[NDArray[np.uint8]]] = {camera: [] for camera in task.CAMERAS}
     states, actions, onsets = [], [], []
     action, executed = sim.setpoint, sim.setpoint
+    offset = np.zeros(len(action))
+    share = np.full(len(action), POLICY_HZ / rate_hz)
+    share[-1] = 1.0
     done = 0
     for step in range(max_steps):
         states.append(sim.joint_positions)
         actions.append(action)
-        if painter is not None:
+        if painter is not None and step % image_every == 0:
             for camera in task.CAMERAS:
                 images[camera].append(shrink_image(painter.render(sim.data, camera)))
-        action = expert.act()
-        onset, offset = pushes.next() if pushes is not None else (False, np.zeros(6))
+        action = (1.0 - share) * action + share * expert.act()
+        onset, push = pushes.next() if pushes is not None else (False, np.zeros(6))
         onsets.append(onset)
-        wanted = action + np.append(offset, 0.0)
-        drive(sim, step=step, start=executed, end=wanted, follow=follow)
+        offset = (1.0 - share) * offset + share * np.append(push, 0.0)
+        wanted = action + offset
+        drive(sim, step=step, start=executed, end=wanted, follow=follow, rate_hz=rate_hz)
         executed = wanted
         done += sim.success()
-        if done > _STEPS_AFTER_SUCCESS:
+        if done > _STEPS_AFTER_SUCCESS * rate_hz / POLICY_HZ:
             break
     return Demonstration(
         images={camera: np.stack(stack) for camera, stack in images.items() if stack},
@@ -177,6 +194,7 @@ def record(
         instruction=scene.instruction,
         seed=seed,
         success=sim.success() and not sim.wrong_cube(),
+        image_every=image_every,
     )
 
 
@@ -187,6 +205,8 @@ def collect(
     follower: Callable[[ArmSim], Follow] | None = None,
     width: int = 640,
     height: int = 480,
+    rate_hz: int = POLICY_HZ,
+    image_every: int = 1,
 ) -> Iterator[Demonstration]:
     """Yield the successful demonstrations of the given scenes, with images.
 
@@ -196,13 +216,24 @@ def collect(
         follower: Gives what makes the commands of an episode, from the robot at its start.
         width: Of the rendered images before they are reduced, px.
         height: Of the rendered images before they are reduced, px.
+        rate_hz: Policy steps per second.
+        image_every: Steps from one drawn image to the next.
     """
     sim = ArmSim()
     painter = Painter(sim.model, width, height)
     for seed in seeds:
         sim.reset(seed)
         follow = None if follower is None else follower(sim)
-        demonstration = record(sim, seed, painter=painter, kicks=kicks, follow=follow)
+        demonstration = record(
+            sim,
+            seed,
+            painter=painter,
+            kicks=kicks,
+            follow=follow,
+            max_steps=MAX_STEPS * rate_hz // POLICY_HZ,
+            rate_hz=rate_hz,
+            image_every=image_every,
+        )
         if demonstration.success:
             yield demonstration
 

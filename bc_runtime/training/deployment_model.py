@@ -9,8 +9,8 @@ most so often, and its chunk is usable only after a latency.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -89,6 +89,8 @@ class TrialResult:
         wrong_cube: Whether another cube was lifted or put in the tray.
         duration_s: Simulated time until success or timeout.
         holes: Ticks without a plan after the first chunk.
+        command: Of every tick, (ticks, 7) rad and m; not compared.
+        measured: Joint positions at every tick, (ticks, 7) rad and m; not compared.
     """
 
     seed: int
@@ -97,6 +99,8 @@ class TrialResult:
     wrong_cube: bool
     duration_s: float
     holes: int
+    command: NDArray[np.float64] = field(compare=False, repr=False)
+    measured: NDArray[np.float64] = field(compare=False, repr=False)
 
 
 class DeploymentModel:
@@ -140,6 +144,8 @@ class DeploymentModel:
         phases = {camera: rng.random() for camera in task.CAMERAS}
         sensors = _Sensors(sim, self._painter, frame_ns=frame_ns, phases=phases)
         pending: ActionChunk | None = None
+        commands: list[Sequence[float]] = []
+        measured: list[NDArray[np.float64]] = []
         next_start_ns, next_visit_ns, sequence, holes, success = 0, 0, 0, 0, False
         for tick in range(round(conditions.timeout_s * DRIVER_HZ)):
             now_ns = tick * TICK_NS
@@ -169,6 +175,8 @@ class DeploymentModel:
                 command = limiter.step(
                     [float(v) for v in answer.values], [float(v) for v in answer.velocities]
                 )
+            commands.append(command.position)
+            measured.append(sim.joint_positions)
             sim.command(command.position)
             sim.step(TICK_NS * 1e-9)
             if tick % _SUCCESS_EVERY_TICKS == 0 and sim.success():
@@ -181,6 +189,8 @@ class DeploymentModel:
             wrong_cube=sim.wrong_cube(),
             duration_s=sim.time_s,
             holes=holes,
+            command=np.array(commands),
+            measured=np.array(measured),
         )
 
     def _chunk(

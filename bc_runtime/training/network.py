@@ -61,10 +61,17 @@ class ImageEncoder(nn.Module):  # type: ignore[misc]
 
     def forward(self, image: Tensor, instruction: Tensor) -> Tensor:
         """Return features (batch, 6 * channels) of images (batch, 3, height, width) in [-1, 1]."""
+        return self.locate(self.see(image, instruction))
+
+    def see(self, image: Tensor, instruction: Tensor) -> Tensor:
+        """Return feature maps (batch, 2 * channels, height / 4, width / 4)."""
         gain_1, shift_1, gain_2, shift_2 = self.film(instruction)[:, :, None, None].chunk(4, dim=1)
         x = torch.relu(self.stem(image))
         x = torch.relu(torch.addcmul(shift_1, self.middle[0](x), 1.0 + gain_1))
-        x = torch.relu(torch.addcmul(shift_2, self.middle[1](x), 1.0 + gain_2))
+        return torch.relu(torch.addcmul(shift_2, self.middle[1](x), 1.0 + gain_2))
+
+    def locate(self, x: Tensor) -> Tensor:
+        """Return where the features of maps are, and how strong: (batch, 6 * channels)."""
         scores = (self.maps(x) * self.sharpness).flatten(2)
         where = torch.softmax(scores, dim=-1) @ self.places
         strength = 0.1 * torch.logsumexp(scores, dim=-1)

@@ -92,6 +92,7 @@ def optimise(
     settings: OptimiserSettings,
     *,
     say: Callable[[str], None] = lambda line: None,
+    checkpoint: Callable[[Trained[Network], int], None] = lambda result, step: None,
 ) -> Trained[Network]:
     """Train the weights of a network that require gradients, in place.
 
@@ -100,6 +101,7 @@ def optimise(
         loss: Called once per update.
         settings: How weights are updated.
         say: Takes lines of progress.
+        checkpoint: Takes what would be the result after so many updates, ten times.
     """
     network.train()
     average = deepcopy(network)
@@ -131,7 +133,11 @@ def optimise(
             told = ', '.join(f'{name} {value:.4f}' for name, value in recent.items())
             cpu_min = (time.process_time() - begin) / 60
             say(f'  update {step}/{settings.steps}: {told}, {cpu_min:.1f} CPU min')
-    # Buffers, such as statistics, are not averaged.
-    for slow, fast in zip(average.buffers(), network.buffers(), strict=True):
-        slow.copy_(fast)
-    return Trained(network=average.eval(), losses=recent, cpu_s=time.process_time() - begin)
+            # Buffers, such as statistics, are not averaged.
+            for slow, fast in zip(average.buffers(), network.buffers(), strict=True):
+                slow.copy_(fast)
+            cpu_s = time.process_time() - begin
+            result = Trained(network=average.eval(), losses=dict(recent), cpu_s=cpu_s)
+            if step < settings.steps:
+                checkpoint(result, step)
+    return result

@@ -36,12 +36,22 @@ CONDITIONS: Final[Mapping[str, Conditions]] = MappingProxyType(
             jitter_s=0.0,
             inference_hz=2.5,
         ),
+        # The same times for a policy of 50 Hz.
+        'receding_20': Conditions(
+            strategy='receding_horizon',
+            options=MappingProxyType({'n_action_steps': 20, 'overrun_steps': 10}),
+            inference_hz=2.5,
+        ),
         # The newest chunk, one at every policy step.
         'newest': Conditions(strategy='latest', options={}),
         # The newest chunk, one at every frame of the cameras.
         'newest_30hz': Conditions(strategy='latest', options={}, inference_hz=30.0),
         'ensemble': Conditions(options=_ENSEMBLE),
         'ensemble_30hz': Conditions(options=_ENSEMBLE, latency_s=0.03, inference_hz=30.0),
+        # As in the graph: a fast machine, a chunk from every observation of a 50 Hz policy.
+        'ensemble_50hz': Conditions(
+            options=_ENSEMBLE, latency_s=0.015, jitter_s=0.005, inference_hz=50.0
+        ),
         'ensemble_80ms_skewed': Conditions(
             options=_ENSEMBLE, latency_s=0.08, jitter_s=0.03, skew_s=0.033
         ),
@@ -61,6 +71,9 @@ CONDITIONS_OF: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         'gmm': ('newest',),
     }
 )
+# ACT as published: 100 steps at 50 Hz.
+_ACT_HZ: Final = 50.0
+_ACT_CONDITIONS: Final = ('ensemble', 'ensemble_50hz', 'receding_20', 'newest')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +101,8 @@ def conditions_for(policy: Policy) -> tuple[str, ...]:
         BcError: The family is not one of the simulated arm's.
     """
     family = policy.spec.family
+    if family == 'act' and policy.spec.control_hz == _ACT_HZ:
+        return _ACT_CONDITIONS
     if family not in CONDITIONS_OF:
         raise BcError(
             f'there are no trials for policies of the family {family!r}; '

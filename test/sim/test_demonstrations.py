@@ -21,7 +21,7 @@ from bc_runtime.sim.demonstrations import (
 )
 from bc_runtime.sim.driver import Driver
 from bc_runtime.sim.errors import SimError
-from bc_runtime.sim.expert import Expert
+from bc_runtime.sim.expert import POLICY_HZ, Expert
 from bc_runtime.sim.painter import Painter
 from bc_runtime.sim.task import CAMERAS
 
@@ -30,19 +30,21 @@ LIMITS_SPEED = np.array([2.5, 2.5, 2.5, 3.5, 3.5, 4.0, 0.5])
 LIMITS_ACCELERATION = np.array([40.0, 40.0, 40.0, 40.0, 40.0, 40.0, 8.0])
 
 
-def test_action_is_the_command_at_the_time_of_the_observation(sim: ArmSim) -> None:
+@pytest.mark.parametrize('rate_hz', [POLICY_HZ, 50])
+def test_action_is_the_command_at_the_time_of_the_observation(sim: ArmSim, rate_hz: int) -> None:
     """A chunk's element i is meant for i steps after its observation: no shift anywhere.
 
     Played through an independent interpolator at the recorded times, the actions give the recorded
     states again, bit for bit up to float32.
     """
-    each = record(sim, 0)
-    times_s = np.array([step_time_ns(step) / 1e9 for step in range(len(each))])
+    each = record(sim, 0, rate_hz=rate_hz)
+    times_s = np.array([step_time_ns(step, rate_hz) / 1e9 for step in range(len(each))])
     driver = Driver(each.action[0])
     driver.follow(now_s=0.0, times_s=times_s, positions=each.action)
     sim.reset(0)
     states = [sim.joint_positions]
-    now_ns, end_ns, tick_ns = 0, step_time_ns(len(each) - 1), round(1e9 / DRIVER_HZ)
+    end_ns, tick_ns = step_time_ns(len(each) - 1, rate_hz), round(1e9 / DRIVER_HZ)
+    now_ns = 0
     stops = sorted({*range(tick_ns, end_ns, tick_ns), *(round(t * 1e9) for t in times_s[1:])})
     for stop_ns in stops:
         if now_ns % tick_ns == 0:
@@ -52,6 +54,26 @@ def test_action_is_the_command_at_the_time_of_the_observation(sim: ArmSim) -> No
         if stop_ns in {round(t * 1e9) for t in times_s}:
             states.append(sim.joint_positions)
     assert np.array(states) == pytest.approx(each.state, abs=1e-4)
+
+
+def test_at_50_hz_the_expert_is_as_fast_and_the_command_moves_in_small_steps(sim: ArmSim) -> None:
+    slow, fast = record(sim, 3), record(sim, 3, rate_hz=50, max_steps=800)
+    assert fast.success
+    assert len(fast) / 50 == pytest.approx(len(slow) / POLICY_HZ, rel=0.15)
+    largest = [np.abs(np.diff(each.action[:, :6], axis=0)).max() for each in (slow, fast)]
+    assert largest[1] < 0.5 * largest[0]
+    # The gripper is told to open or to close, nothing between.
+    assert len(np.unique(fast.action[1:, 6])) == 2
+
+
+def test_images_are_drawn_at_every_nth_step_only(sim: ArmSim) -> None:
+    painter = Painter(sim.model, 64, 48)
+    each, every = (
+        record(sim, 3, painter=painter, max_steps=9, rate_hz=50, image_every=n) for n in (1, 4)
+    )
+    assert len(every) == len(each) == 9
+    for camera in CAMERAS:
+        np.testing.assert_array_equal(every.images[camera], each.images[camera][::4])
 
 
 def test_expert_succeeds_through_the_limits_of_a_deployed_robot(sim: ArmSim) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,16 @@ from bc_runtime.training.demonstration_set import (
     join_demonstrations,
     load_demonstrations,
 )
+
+
+def thinned(data, image_every):
+    """The same steps with images of every nth of an episode only."""
+    ends = np.cumsum(data.lengths)
+    begins = ends - data.lengths
+    steps = [range(b, e, image_every) for b, e in zip(begins, ends, strict=True)]
+    rows = [step for each in steps for step in each]
+    images = {camera: stack[rows] for camera, stack in data.images.items()}
+    return replace(data, images=images, image_every=image_every)
 
 
 def test_chunk_of_a_step_begins_with_its_own_action_and_stays_in_its_episode(data):
@@ -34,6 +45,23 @@ def test_chunk_counts_nothing_that_a_later_push_changes(data):
     np.testing.assert_array_equal(weights[15 + 5], [1] * 12)
 
 
+def test_chunks_of_every_nth_step_are_those_of_the_steps_with_images(data):
+    """Element i of a chunk is the command i steps later, at whatever rate images were drawn."""
+    every = thinned(data, 4)
+    assert len(every) == 60
+    np.testing.assert_array_equal(every.observed_lengths, [4, 5, 7])
+    steps = np.r_[0:15:4, 15:35:4, 35:60:4]
+    np.testing.assert_array_equal(every.observed, steps)
+    actions, weights = data.chunks(12)
+    samples = every.samples(12)
+    np.testing.assert_array_equal(samples.actions, actions[steps])
+    np.testing.assert_array_equal(samples.weights, weights[steps])
+    np.testing.assert_array_equal(samples.state, data.state[steps])
+    np.testing.assert_array_equal(samples.instruction, data.instructions()[steps])
+    for camera in task.CAMERAS:
+        np.testing.assert_array_equal(samples.images[camera], data.images[camera][steps])
+
+
 def test_instructions_are_repeated_over_their_episodes(data):
     rows = data.instructions()
     assert rows.shape == (60, 3)
@@ -49,12 +77,15 @@ def test_ranges_name_every_state_and_action_dimension(data):
     assert ranges['state.gripper'].std == pytest.approx(data.state[:, 6].std(), rel=1e-5)
 
 
-def test_save_and_load_give_the_same_arrays(data, tmp_path: Path):
+@pytest.mark.parametrize('image_every', [1, 4])
+def test_save_and_load_give_the_same_arrays(data, tmp_path: Path, image_every):
+    data = thinned(data, image_every)
     path = tmp_path / 'deep' / 'demonstrations.npz'
     data.save(path)
     again = load_demonstrations(path)
     for name in ('state', 'action', 'kick', 'lengths', 'seeds', 'colours'):
         np.testing.assert_array_equal(getattr(again, name), getattr(data, name))
+    assert again.image_every == image_every
     for camera in task.CAMERAS:
         np.testing.assert_array_equal(again.images[camera], data.images[camera])
     assert [p.name for p in path.parent.iterdir()] == ['demonstrations.npz']

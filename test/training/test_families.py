@@ -94,7 +94,8 @@ def test_family_exports_with_parity_and_runs(exported):
     assert report.max_abs_error <= 1e-4
     policy = load_policy(report.path, threads=1)
     spec = policy.spec
-    assert spec.family == recipe.family
+    assert spec.family == recipe.family.removesuffix('_cvae')
+    assert spec.control_hz == recipe.rate_hz
     assert spec.self_test is not None
     assert spec.source['encoder']['file'] == 'encoder.onnx'
     policy.reset(seed=1)
@@ -176,9 +177,10 @@ def test_recurrent_state_is_carried_and_reset(exported):
 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_training_twice_gives_the_same_weights_and_lowers_the_loss(family, data, encoder):
-    vision = load_vision(encoder)
     recipe = replace(tiny(family), steps=150, batch=8, hidden=48, learning_rate=3e-3)
-    table = make_table([data.samples(12)], data.lengths, vision, recipe, folder=None, say=silent)
+    vision = load_vision(encoder, coarser=recipe.coarser)
+    samples = data.samples(max(12, recipe.chunk_size))
+    table = make_table([samples], data.lengths, vision, recipe, folder=None, say=silent)
     one = train_family(table, vision, recipe, say=silent)
     two = train_family(table, vision, recipe, say=silent)
     for name, value in one.network.state_dict().items():
@@ -225,8 +227,42 @@ def test_encoder_refuses_other_files(tmp_path, data):
         load_vision(path)
 
 
+def test_coarse_maps_are_means_of_the_encoders_maps_beside_where_things_are(encoder, data):
+    fine, coarse = load_vision(encoder), load_vision(encoder, coarser=3)
+    images = [torch.rand(2, 72, 96, 3) * 2.0 - 1.0 for _ in range(2)]
+    words = torch.eye(3)[:2]
+    with torch.no_grad():
+        found, where = coarse(images, words), fine(images, words)
+        maps = coarse.encoders[1].see(images[1].permute(0, 3, 1, 2), words)
+    assert found.shape == (2, coarse.features)
+    second = coarse.grid.split(found[:, coarse.grid.features :])
+    torch.testing.assert_close(second[0], where[:, fine.grid.features :])
+    assert second[1].shape == (2, 8, 6, 8)
+    torch.testing.assert_close(second[1][0, 5, 2, 3], maps[0, 5, 6:9, 9:12].mean())
+
+
+def test_checkpoints_are_complete_policies_on_the_way(data, encoder, tmp_path):
+    train_and_export(
+        replace(tiny('mlp'), steps=20),
+        demonstrations=[data],
+        encoder=encoder,
+        out=tmp_path / 'policy.onnx',
+        folder=None,
+        command='test',
+        checkpoints=tmp_path / 'kept',
+        say=silent,
+    )
+    kept = {path.name for path in (tmp_path / 'kept').iterdir()}
+    assert kept == {f'policy_0_update_{step}.onnx' for step in range(2, 20, 2)}
+    actions = [
+        load_policy(path, threads=1).infer(make_inputs(load_policy(path).spec, 3)).values
+        for path in (tmp_path / 'kept' / 'policy_0_update_2.onnx', tmp_path / 'policy.onnx')
+    ]
+    assert np.abs(actions[0] - actions[1]).max() > 1e-6
+
+
 def test_unknown_family_lists_those_that_exist():
-    with pytest.raises(ConfigError, match='available: diffusion, flow, gmm, mlp, rt1'):
+    with pytest.raises(ConfigError, match='available: act_cvae, diffusion, flow, gmm, mlp, rt1'):
         recipe_of('vae')
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bc_runtime.sim.expert import POLICY_HZ
 from bc_runtime.spec import PolicySpec, TrainingRange
 from bc_runtime.spec.inputs import PolicyInput
 from bc_runtime.training.families.recipe import FamilyRecipe
 from bc_runtime.training.sim_arm_act import N_ACTION_STEPS, make_spec
 
 VERSION = '1'
+# Of a chunk, as long as the first policy's receding horizon.
+_COMMITTED_S = N_ACTION_STEPS / POLICY_HZ
 
 
 def family_spec(
@@ -28,7 +31,8 @@ def family_spec(
         base,
         name=f'sim_arm_{recipe.family}',
         version=VERSION,
-        family=recipe.family,
-        n_action_steps=1 if recipe.chunk_size == 1 else min(N_ACTION_STEPS, recipe.chunk_size),
+        family=recipe.family.partition('_')[0],
+        control_hz=float(recipe.rate_hz),
+        n_action_steps=min(round(_COMMITTED_S * recipe.rate_hz), recipe.chunk_size),
         inputs=(*base.inputs, *own_inputs),
     )

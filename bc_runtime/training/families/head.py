@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,10 @@ class Head(nn.Module):  # type: ignore[misc]
     own_inputs: tuple[PolicyInput, ...] = ()
     #: Trained on windows of episodes, in order.
     recurrent: bool = False
+
+    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return `loss`, what is minimised, and its parts if it has any; scalars."""
+        return {'loss': self.loss(batch)}
 
     def loss(self, batch: Batch) -> Tensor:
         """Return what is minimised, a scalar."""

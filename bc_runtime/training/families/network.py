@@ -14,6 +14,7 @@ from bc_runtime.export.errors import ExportError
 from bc_runtime.sim import task
 from bc_runtime.spec.errors import ConfigError
 from bc_runtime.spec.sampling import Sampling
+from bc_runtime.training.families.act import ActHead, ActSize
 from bc_runtime.training.families.denoiser import Denoiser
 from bc_runtime.training.families.diffusion import DiffusionHead
 from bc_runtime.training.families.flow import FlowHead
@@ -131,11 +132,22 @@ def make_family(recipe: FamilyRecipe, vision: Vision) -> FamilyPolicy:
     )
     width = vision.features + _DIMENSIONS + vision.instructions
     return FamilyPolicy(
-        vision=vision, head=_head(recipe, width, scale), scale=scale, held=recipe.held
+        vision=vision, head=_head(recipe, vision, width, scale), scale=scale, held=recipe.held
     )
 
 
-def _head(recipe: FamilyRecipe, condition: int, scale: ActionScale) -> Head:
+def _head(recipe: FamilyRecipe, vision: Vision, condition: int, scale: ActionScale) -> Head:
+    if recipe.family == 'act_cvae':
+        return ActHead(
+            grid=vision.grid,
+            cameras=len(vision.encoders),
+            joints=_DIMENSIONS,
+            instructions=vision.instructions,
+            steps=recipe.chunk_size,
+            dimensions=_DIMENSIONS,
+            kl_weight=recipe.kl_weight,
+            size=ActSize(width=recipe.hidden, layers=recipe.blocks, style=recipe.style),
+        )
     if recipe.family in ('diffusion', 'flow'):
         denoiser = Denoiser(
             condition=condition,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from bc_runtime.sim.expert import POLICY_HZ
 from bc_runtime.spec.errors import ConfigError
 
 #: Policy steps for which the graph of a one-step family holds its action: a chunk is never
@@ -21,7 +22,7 @@ class FamilyRecipe:
     """How a family is trained; equal recipes and data give equal weights on one machine.
 
     Attributes:
-        family: mlp, diffusion, gmm, rt1 or flow.
+        family: act_cvae, mlp, diffusion, gmm, rt1 or flow.
         seed: Of the weights, the batches and the noise.
         steps: Optimiser steps.
         batch: Samples per step; episodes per step for recurrent families.
@@ -34,13 +35,19 @@ class FamilyRecipe:
         foresight: Actions that the head of a one-step policy learns to tell (mlp); the graph gives
             the first. What comes after it makes the head see what the motion is for.
         hidden: Width of the head.
-        blocks: Residual blocks of the denoiser (diffusion, flow).
+        blocks: Residual blocks of the denoiser (diffusion, flow), or layers of the encoder
+            (act_cvae).
         sampling_steps: Of the loop in the graph (diffusion, flow).
         modes: Components of the mixture (gmm).
         memory: Width of the LSTM beside the direct way from observation to action (gmm); 0: there
             is no direct way, and the LSTM has the width of the head.
         smallest_spread: Least standard deviation of a component, in network units (gmm).
         tokens: Per dimension (rt1).
+        style: Dimensions of the style z (act_cvae).
+        kl_weight: Of the divergence of z from its prior against the L1 loss (act_cvae).
+        coarser: Cells of the feature maps that are averaged, each way, to be seen (act_cvae); 0:
+            only where features are is seen.
+        rate_hz: Policy steps per second; 15 or 50.
         members: Perceptrons of the head whose answers are averaged (mlp).
         two_openings: The gripper is told to open or to close, nothing between (mlp).
         state_noise_rad: Standard deviation of the noise on observed joints; covers the time
@@ -70,6 +77,10 @@ class FamilyRecipe:
     memory: int = 0
     smallest_spread: float = 0.02
     tokens: int = 0
+    style: int = 0
+    kl_weight: float = 0.0
+    coarser: int = 0
+    rate_hz: int = POLICY_HZ
     members: int = 1
     two_openings: bool = False
     state_noise_rad: float = 0.003
@@ -107,6 +118,20 @@ RECIPES: Final[Mapping[str, FamilyRecipe]] = MappingProxyType(
     {
         recipe.family: recipe
         for recipe in (
+            FamilyRecipe(
+                family='act_cvae',
+                steps=5_000,
+                batch=64,
+                learning_rate=7e-4,
+                chunk_size=100,
+                rate_hz=50,
+                hidden=128,
+                blocks=3,
+                style=16,
+                kl_weight=10.0,
+                coarser=3,
+                views=3,
+            ),
             FamilyRecipe(
                 family='mlp',
                 steps=6_000,

@@ -24,6 +24,7 @@ from bc_runtime.training.families.recipe import FamilyRecipe
 from bc_runtime.training.families.table import make_table
 from bc_runtime.training.families.trainer import train_family
 from bc_runtime.training.families.vision import load_vision
+from bc_runtime.training.optimiser import Trained
 from bc_runtime.training.samples import Samples
 
 # Chunks are cut as long as any family needs them, so that all families share one table.
@@ -41,6 +42,7 @@ def train_and_export(
     folder: Path | None,
     command: str,
     two_graphs: bool = False,
+    checkpoints: Path | None = None,
     say: Callable[[str], None],
 ) -> ExportReport:
     """Train a family on the encoders of a policy and export it.
@@ -54,44 +56,49 @@ def train_and_export(
         folder: Where features are kept.
         command: What was typed, for the policy's source.
         two_graphs: Diffusion and flow: the step network goes into a file beside `out`.
+        checkpoints: Where complete policy files go while training goes on; None: nowhere.
         say: Takes lines of progress.
     """
-    vision = load_vision(encoder)
+    vision = load_vision(encoder, coarser=recipe.coarser)
     parts = [*(each.samples(max(_CHUNK, recipe.chunk_size)) for each in demonstrations)]
     parts += corrections
-    lengths = np.concatenate([each.lengths for each in demonstrations])
+    lengths = np.concatenate([each.observed_lengths for each in demonstrations])
     table = make_table(parts, lengths, vision, recipe, folder=folder, say=say)
-    result = train_family(table, vision, recipe, say=say)
+
+    def finish(result: Trained[FamilyPolicy], path: Path) -> ExportReport:
+        spec = family_spec(
+            recipe,
+            own_inputs=result.network.head.own_inputs,
+            training_ranges=ranges_of(parts),
+            source={
+                'command': command,
+                'recipe': asdict(recipe),
+                'encoder': {'file': encoder.name, 'sha256': vision.source},
+                'demonstrations': {
+                    'episodes': len(lengths),
+                    'steps': int(lengths.sum()),
+                    'corrections': len(table) - int(lengths.sum()),
+                },
+                'training': {
+                    **{name: round(value, 5) for name, value in result.losses.items()},
+                    'parameters': _parameters(result.network),
+                },
+                'trained_with': f'torch {torch.__version__.split("+")[0]}',
+            },
+        )
+        inputs = make_inputs(spec, recipe.seed)
+        own = {item.name: inputs[item.name] for item in result.network.head.own_inputs}
+        export = export_two_graphs if two_graphs else export_module
+        observations = [{**each, **own} for each in some_observations(parts[0])]
+        return export(result.network, spec, path, observations=observations)
+
+    def keep(result: Trained[FamilyPolicy], step: int) -> None:
+        if checkpoints is not None:
+            finish(result, checkpoints / f'{out.stem}_{recipe.seed}_update_{step}.onnx')
+
+    result = train_family(table, vision, recipe, say=say, checkpoint=keep)
     say(f'trained in {result.cpu_s / 60:.1f} CPU minutes')
-    spec = family_spec(
-        recipe,
-        own_inputs=result.network.head.own_inputs,
-        training_ranges=ranges_of(parts),
-        source={
-            'command': command,
-            'recipe': asdict(recipe),
-            'encoder': {'file': encoder.name, 'sha256': vision.source},
-            'demonstrations': {
-                'episodes': len(lengths),
-                'steps': int(lengths.sum()),
-                'corrections': len(table) - int(lengths.sum()),
-            },
-            'training': {
-                'loss': round(result.losses['loss'], 5),
-                'parameters': _parameters(result.network),
-            },
-            'trained_with': f'torch {torch.__version__.split("+")[0]}',
-        },
-    )
-    inputs = make_inputs(spec, recipe.seed)
-    own = {item.name: inputs[item.name] for item in result.network.head.own_inputs}
-    export = export_two_graphs if two_graphs else export_module
-    report = export(
-        result.network,
-        spec,
-        out,
-        observations=[{**each, **own} for each in some_observations(parts[0])],
-    )
+    report = finish(result, out)
     second = '' if report.spec.sampling is None else f' and {report.spec.sampling.step_file}'
     say(
         f'exported: {report.path}{second} ({report.size_bytes / 1e6:.2f} MB, '

@@ -139,6 +139,7 @@ def _digest(part: Samples, vision: Vision, recipe: FamilyRecipe) -> str:
         recipe.brightness,
         recipe.colour_shift,
         vision.source,
+        vision.coarser,
     )
     digest = hashlib.sha256(repr(settings).encode())
     digest.update(part.state.tobytes())

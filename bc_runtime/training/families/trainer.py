@@ -25,7 +25,12 @@ _STARTED_LATE = 0.3
 
 
 def train_family(
-    table: FeatureTable, vision: Vision, recipe: FamilyRecipe, *, say: Callable[[str], None]
+    table: FeatureTable,
+    vision: Vision,
+    recipe: FamilyRecipe,
+    *,
+    say: Callable[[str], None],
+    checkpoint: Callable[[Trained[FamilyPolicy], int], None] = lambda result, step: None,
 ) -> Trained[FamilyPolicy]:
     """Train the head of a family; the unit of its `loss` depends on the family.
 
@@ -34,6 +39,7 @@ def train_family(
         vision: The encoders that made them; part of the result.
         recipe: Everything that may be chosen.
         say: Takes lines of progress.
+        checkpoint: See `optimise`.
     """
     seed_torch(recipe.seed)
     policy = make_family(recipe, vision)
@@ -46,8 +52,8 @@ def train_family(
     )
 
     def loss() -> tuple[Tensor, Mapping[str, Tensor]]:
-        value = policy.head.loss(sampler.next())
-        return value, {'loss': value}
+        parts = policy.head.losses(sampler.next())
+        return parts['loss'], parts
 
     say(f'training {recipe.family}: {len(table)} observations, {recipe.steps} updates')
     settings = OptimiserSettings(
@@ -58,7 +64,7 @@ def train_family(
         gradient_norm=recipe.gradient_norm,
         average_decay=recipe.average_decay,
     )
-    return optimise(policy, loss, settings, say=say)
+    return optimise(policy, loss, settings, say=say, checkpoint=checkpoint)
 
 
 class _Sampler:
