@@ -363,7 +363,7 @@ class RecorderNode(DeploymentNode):
         status = self._writer.status
         self._announce()
         if status.state is not WriterState.RECORDING:
-            # Also after a warning: a recording that was warned of and one that ended are two things.
+            # Also after a warning: a recording that was warned of is not one that has ended.
             self._report_once('end', f'recording has ended: {status.error}')
         elif status.disk.level is not DiskLevel.OK:
             self._report_once(
