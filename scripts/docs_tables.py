@@ -5,8 +5,9 @@
 
 A page holds `<!-- table: NAME -->` and `<!-- end of table -->`; what lies between is replaced. The
 tables come from the code itself: parameters, launch arguments, the command line, QoS profiles,
-messages, states and flags. `test/docs` fails when a page is not what this would write. Nodes are
-read as text, not imported, so that no ROS is needed.
+messages, states, flags and the robot's YAML, whose JSON Schema (`config/robot.schema.json`) is
+written too. `test/docs` fails when a file is not what this would write. Nodes are read as text,
+not imported, so that no ROS is needed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import ast
 from collections.abc import Callable, Iterable, Sequence
+import json
 from pathlib import Path
 import re
 import sys
@@ -24,6 +26,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 DOCS = ROOT / 'docs'
+ROBOT_SCHEMA = ROOT / 'config' / 'robot.schema.json'
 BLOCK = re.compile(r'(<!-- table: ([\w ]+) -->\n)(.*?)(<!-- end of table -->)', re.DOTALL)
 NODES = ('controller', 'observation', 'inference', 'recorder', 'sim_robot')
 _PARAMETER_FILES = {
@@ -236,6 +239,45 @@ def flag_table() -> str:
     return table(('flag', 'reaction', 'counts in', 'ended by', 'meaning'), rows)
 
 
+def robot_sections() -> dict[str, type]:
+    """Return section of the robot's YAML -> the class that declares its keys."""
+    from bc_runtime import spec
+    from bc_runtime.spec.driver_config import DriverConfig
+    from bc_runtime.spec.joint_config import AxisLimits
+
+    return {
+        'file': spec.RobotConfig,
+        'joints': spec.JointConfig,
+        'joint_states': spec.StreamConfig,
+        'cameras': spec.CameraConfig,
+        'streams': spec.VectorConfig,
+        'command': spec.CommandConfig,
+        'axes': AxisLimits,
+        'human': spec.HumanConfig,
+        'driver': DriverConfig,
+        'tolerances': spec.Tolerances,
+    }
+
+
+def robot_table(section: str) -> str:
+    """Return the keys of one section of the robot's YAML."""
+    from bc_runtime.spec.schema_pages import key_rows
+
+    return table(('key', 'default', 'values', 'meaning'), key_rows(robot_sections()[section]))
+
+
+def robot_schema() -> str:
+    """Return the JSON Schema of the robot's YAML."""
+    from bc_runtime.spec import RobotConfig
+    from bc_runtime.spec.schema_pages import json_schema
+
+    head = {
+        '$schema': 'https://json-schema.org/draft/2020-12/schema',
+        'title': 'A robot of bc_runtime',
+    }
+    return json.dumps(head | json_schema(RobotConfig), indent=2, ensure_ascii=False) + '\n'
+
+
 def tables() -> dict[str, Callable[[], str]]:
     """Return the name of every table and what makes it."""
     return {
@@ -245,6 +287,7 @@ def tables() -> dict[str, Callable[[], str]]:
         'qos': qos_table,
         'interfaces': interface_table,
         'flags': flag_table,
+        **{f'robot {name}': lambda name=name: robot_table(name) for name in robot_sections()},
     }
 
 
@@ -255,7 +298,8 @@ def rendered(text: str) -> str:
 
 
 def main() -> int:
-    """Rewrite every page that has tables."""
+    """Rewrite every page that has tables, and the JSON Schema."""
+    ROBOT_SCHEMA.write_text(robot_schema(), encoding='utf-8')
     for page in sorted(DOCS.rglob('*.md')):
         text = page.read_text(encoding='utf-8')
         new = rendered(text)

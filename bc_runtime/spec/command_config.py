@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Annotated, Any, Self
 
-from bc_runtime.spec.errors import available, did_you_mean
+from bc_runtime.spec.errors import available
 from bc_runtime.spec.fields import Fields
-from bc_runtime.spec.joint_config import TWIST_AXES, JointConfig, read_axis
+from bc_runtime.spec.joint_config import TWIST_AXES, AxisLimits, JointConfig, axis_joint
+from bc_runtime.spec.schema import Checked, Key
 
 TWIST_COMMANDS = ('twist', 'twist_stamped')
 #: When what is sent in a tick acts, by type, in periods after the tick. The point of a trajectory
@@ -30,28 +32,76 @@ TWO_INTERFACES = ('float64_multi_array', 'joint_state')
 INTERFACES = ('position', 'velocity')
 
 
+_JOINT_COMMANDS = tuple(kind for kind in COMMAND_TYPES if kind not in TWIST_COMMANDS)
+_NO_AXES: Mapping[str, AxisLimits] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommandConfig:
+class CommandConfig(Checked):
     """How the robot is commanded.
 
     Attributes:
-        type: joint_trajectory, float64_multi_array, joint_state, twist or twist_stamped.
         joints: Names of what is commanded, in the driver's order: joints, or axes of a Twist.
-        rate_hz: Control rate.
-        tail_s: Longest braking tail appended to a joint trajectory.
-        interface: What the numbers are: `position` or `velocity`.
-        axes: Limits of the axes of a Twist; empty for joint commands.
-        frame_id: twist_stamped: frame that the Twist is expressed in.
+        axis_joints: The axes of a Twist as joints; empty for joint commands.
     """
 
-    type: str
-    topic: str
-    joints: tuple[str, ...]
-    rate_hz: float
-    tail_s: float
-    interface: str = 'position'
-    axes: tuple[JointConfig, ...] = ()
-    frame_id: str = ''
+    type: Annotated[
+        str,
+        Key(
+            'the message: [command_outputs.md](../how-to/command_outputs.md)',
+            choices=COMMAND_TYPES,
+        ),
+    ]
+    topic: Annotated[str, Key('of the commands', topic=True)]
+    joints: Annotated[
+        tuple[str, ...],
+        Key(
+            "the driver's order; every joint of the robot exactly once",
+            only_if=('type', _JOINT_COMMANDS),
+            otherwise=(),
+            refusal='a Twist commands no joints; give the limits of its axes in `axes`',
+        ),
+    ]
+    axes: Annotated[
+        Mapping[str, AxisLimits],
+        Key(
+            'limits by axis (`linear.x` … `angular.z`)',
+            only_if=('type', TWIST_COMMANDS),
+            otherwise=_NO_AXES,
+            names=tuple(TWIST_AXES),
+            unknown_name='a Twist has no such axis; axes',
+            none_given='expected at least one axis with its limits, e.g. '
+            'linear.x: {velocity: 1.0, acceleration: 2.0}',
+        ),
+    ]
+    interface: Annotated[
+        str,
+        Key(
+            'what the numbers are; `velocity` for `float64_multi_array` and `joint_state` only',
+            choices=INTERFACES,
+            only_if=('type', _JOINT_COMMANDS),
+            otherwise='velocity',
+        ),
+    ] = 'position'
+    frame_id: Annotated[
+        str,
+        Key(
+            'frame that the Twist is expressed in',
+            only_if=('type', ('twist_stamped',)),
+            otherwise='',
+        ),
+    ] = 'base_link'
+    rate_hz: Annotated[float, Key('control rate', unit='Hz', minimum=10.0, maximum=500.0)]
+    tail_s: Annotated[
+        float,
+        Key(
+            'longest braking tail appended to a joint trajectory; at least velocity / '
+            'deceleration of the joint that takes longest to stop',
+            unit='s',
+            above=0.0,
+        ),
+    ] = 0.5
+    axis_joints: tuple[JointConfig, ...] = ()
 
     @property
     def is_twist(self) -> bool:
@@ -68,71 +118,33 @@ class CommandConfig:
         """Whether velocities are sent: silence then means that the last one stands."""
         return self.interface == 'velocity'
 
-
-def read_command(f: Fields, joints: Sequence[JointConfig]) -> CommandConfig:
-    """Read the section; `joints` are those of the robot."""
-    kind = f.text('type', choices=COMMAND_TYPES)
-    axes: tuple[JointConfig, ...] = ()
-    interface = 'velocity'
-    if kind in TWIST_COMMANDS:
-        axes = _read_axes(f)
-        names = tuple(axis.name for axis in axes)
-    else:
-        names = _read_joints(f, [joint.name for joint in joints])
-        interface = f.text('interface', 'position', choices=INTERFACES)
-        if interface == 'velocity' and kind not in TWO_INTERFACES:
+    def checked(self, f: Fields) -> Self:
+        """Complete the axes of a Twist; refuse velocities where the message has positions."""
+        if self.is_twist:
+            axes = tuple(axis_joint(name, limits) for name, limits in self.axes.items())
+            given: dict[str, Any] = {'joints': tuple(self.axes), 'axis_joints': axes}
+            return replace(self, **given)
+        if self.takes_velocities and self.type not in TWO_INTERFACES:
             raise f.fail(
                 'interface',
-                f'a {kind} carries positions; types that may carry velocities: '
+                f'a {self.type} carries positions; types that may carry velocities: '
                 f'{available(TWO_INTERFACES)}',
             )
-    return CommandConfig(
-        type=kind,
-        topic=f.topic('topic'),
-        joints=names,
-        rate_hz=f.number('rate_hz', minimum=10.0, maximum=500.0),
-        tail_s=f.number('tail_s', 0.5, above=0.0),
-        interface=interface,
-        axes=axes,
-        frame_id=f.text('frame_id', 'base_link') if kind == 'twist_stamped' else '',
-    )
+        return self
 
-
-def _read_axes(f: Fields) -> tuple[JointConfig, ...]:
-    if f.has('joints'):
-        raise f.fail('joints', 'a Twist commands no joints; give the limits of its axes in `axes`')
-    axes = []
-    for name, section in f.named_sections('axes'):
-        if name not in TWIST_AXES:
-            raise section.fail(
-                '',
-                f'a Twist has no such axis; axes: {available(TWIST_AXES)}.'
-                f'{did_you_mean(name, tuple(TWIST_AXES))}',
+    def check_joints(self, f: Fields, names: Sequence[str]) -> None:
+        """Refuse a command that does not name each of the robot's joints once."""
+        if self.is_twist:
+            return
+        unknown = [name for name in self.joints if name not in names]
+        if unknown:
+            raise f.fail(
+                'joints',
+                f"not among the robot's joints: {available(unknown)}; joints: {available(names)}",
             )
-        axes.append(read_axis(name, section))
-    if not axes:
-        raise f.fail(
-            'axes',
-            'expected at least one axis with its limits, e.g. '
-            'linear.x: {velocity: 1.0, acceleration: 2.0}',
-        )
-    return tuple(axes)
-
-
-def _read_joints(f: Fields, names: Sequence[str]) -> tuple[str, ...]:
-    if not names:
-        raise f.fail('type', 'a joint command needs `joints` with at least one joint')
-    joints = f.texts('joints')
-    unknown = [name for name in joints if name not in names]
-    if unknown:
-        raise f.fail(
-            'joints',
-            f"not among the robot's joints: {available(unknown)}; joints: {available(names)}",
-        )
-    missing = [name for name in names if name not in joints]
-    if missing:
-        raise f.fail(
-            'joints',
-            f'the command must list every joint of the robot; missing: {available(missing)}',
-        )
-    return joints
+        missing = [name for name in names if name not in self.joints]
+        if missing:
+            raise f.fail(
+                'joints',
+                f'the command must list every joint of the robot; missing: {available(missing)}',
+            )

@@ -56,6 +56,11 @@ class Fields:
         """Return (do not raise) the error for `key`."""
         return self.error(message, source=self.source, path=self._join(key))
 
+    def missing(self, key: str) -> ConfigError:
+        """Return (do not raise) the error for a key that must be given and is not."""
+        here = available(str(k) for k in self._value)
+        return self.fail(key, f'required key is missing; keys given here: {here}')
+
     def _join(self, key: str) -> str:
         return f'{self.path}.{key}' if self.path and key else self.path or key
 
@@ -63,8 +68,7 @@ class Fields:
         self._seen[key] = None
         if key not in self._value or self._value[key] is None:
             if default is _MISSING:
-                here = available(str(k) for k in self._value)
-                raise self.fail(key, f'required key is missing; keys given here: {here}')
+                raise self.missing(key)
             return default
         return self._value[key]
 

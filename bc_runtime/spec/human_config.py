@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
 
 from bc_runtime.spec.command_config import CommandConfig
 from bc_runtime.spec.errors import available
 from bc_runtime.spec.fields import Fields
+from bc_runtime.spec.schema import Checked, Key
 
 TAKEOVER_TYPES = ('bool', 'joy', 'service')
 JOINT_TELEOP = ('joint_state', 'joint_trajectory')
@@ -16,62 +18,78 @@ TWIST_TELEOP = ('twist', 'twist_stamped')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HumanConfig:
+class HumanConfig(Checked):
     """Inputs of the human: e-stop, takeover and teleoperation; empty means not connected.
 
-    Attributes:
-        takeover_type: `bool` (std_msgs/Bool on `takeover_topic`), `joy` (a button of a
-            sensor_msgs/Joy on it) or `service` (`~/takeover` of the controller, no topic).
-        takeover_button: joy: index into `Joy.buttons`.
-        teleop_type: joint_state, joint_trajectory, twist or twist_stamped.
-        heartbeat_s: The human counts as gone after this silence.
+    `teleop_type` is never empty once the robot is read: see `fitted`.
     """
 
-    estop_topic: str
-    takeover_topic: str
-    teleop_topic: str
-    teleop_type: str
-    heartbeat_s: float
-    takeover_type: str = 'bool'
-    takeover_button: int = 0
+    estop_topic: Annotated[str, Key('`std_msgs/Bool`, true: emergency stop', topic=True)] = 'estop'
+    takeover_type: Annotated[
+        str,
+        Key(
+            '`bool` (`std_msgs/Bool`), `joy` (a button of a `sensor_msgs/Joy`) or `service` '
+            '(`~/takeover` of the controller): [takeover.md](../how-to/takeover.md)',
+            choices=TAKEOVER_TYPES,
+        ),
+    ] = 'bool'
+    takeover_topic: Annotated[str, Key('empty: not connected; none for `service`', topic=True)] = (
+        ''
+    )
+    takeover_button: Annotated[
+        int,
+        Key(
+            'index of the button, from 0',
+            minimum=0,
+            only_if=('takeover_type', ('joy',)),
+            otherwise=0,
+        ),
+    ]
+    teleop_topic: Annotated[str, Key('empty: not connected', topic=True)] = ''
+    teleop_type: Annotated[
+        str,
+        Key(
+            'what moves the robot; for a Twist `twist` or `twist_stamped`, for joints one of the '
+            'others',
+            choices=(*JOINT_TELEOP, *TWIST_TELEOP),
+            default=lambda _: '',
+            default_text='`joint_state`; for a Twist `twist`',
+        ),
+    ]
+    heartbeat_s: Annotated[
+        float, Key('the human counts as gone after this silence', unit='s', above=0.0)
+    ] = 0.5
 
     @property
     def can_take_over(self) -> bool:
         """Whether a takeover is connected at all."""
         return bool(self.teleop_topic)
 
+    def checked(self, f: Fields) -> Self:
+        """Refuse a takeover with nothing to move the robot by, and the reverse."""
+        wants_topic = self.takeover_type != 'service'
+        if not wants_topic and self.takeover_topic:
+            raise f.fail('takeover_topic', 'takeover_type service has no topic; remove the key')
+        if (self.takeover_topic or not wants_topic) and not self.teleop_topic:
+            raise f.fail('teleop_topic', 'a takeover needs a teleop_topic to take over with')
+        if wants_topic and self.teleop_topic and not self.takeover_topic:
+            raise f.fail(
+                'takeover_topic',
+                'a teleop_topic needs a takeover_topic (or takeover_type: service), because only '
+                'a held button gives the robot to the human',
+            )
+        return self
 
-def read_human(f: Fields, command: CommandConfig) -> HumanConfig:
-    """Read the section; `command` decides which teleoperation fits."""
-    takeover_type = f.text('takeover_type', 'bool', choices=TAKEOVER_TYPES)
-    human = HumanConfig(
-        estop_topic=f.topic('estop_topic', 'estop'),
-        takeover_topic=f.topic('takeover_topic', ''),
-        takeover_type=takeover_type,
-        takeover_button=(f.integer('takeover_button', minimum=0) if takeover_type == 'joy' else 0),
-        teleop_topic=f.topic('teleop_topic', ''),
-        teleop_type=f.text(
-            'teleop_type',
-            'twist' if command.is_twist else 'joint_state',
-            choices=(*JOINT_TELEOP, *TWIST_TELEOP),
-        ),
-        heartbeat_s=f.number('heartbeat_s', 0.5, above=0.0),
-    )
-    wants_topic = takeover_type != 'service'
-    if not wants_topic and human.takeover_topic:
-        raise f.fail('takeover_topic', 'takeover_type service has no topic; remove the key')
-    if (human.takeover_topic or not wants_topic) and not human.teleop_topic:
-        raise f.fail('teleop_topic', 'a takeover needs a teleop_topic to take over with')
-    if wants_topic and human.teleop_topic and not human.takeover_topic:
-        raise f.fail(
-            'takeover_topic',
-            'a teleop_topic needs a takeover_topic (or takeover_type: service), because only a '
-            'held button gives the robot to the human',
-        )
-    if human.teleop_topic:
-        _check_teleop(f, human.teleop_type, command)
-    f.done()
-    return human
+    def fitted(self, f: Fields, command: CommandConfig) -> Self:
+        """Return this with the `teleop_type` that fits a command, if none was given.
+
+        Raises:
+            ConfigError: the one that was given does not fit.
+        """
+        kind = self.teleop_type or ('twist' if command.is_twist else 'joint_state')
+        if self.teleop_topic:
+            _check_teleop(f, kind, command)
+        return replace(self, teleop_type=kind)
 
 
 def _check_teleop(f: Fields, teleop: str, command: CommandConfig) -> None:

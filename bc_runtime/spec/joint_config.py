@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
+from typing import Annotated, Any, Self
 
 from bc_runtime.spec.fields import Fields
+from bc_runtime.spec.schema import Checked, Key, Values
 
 #: Units a joint may have -> the unit of its speed (REP 103: SI).
 JOINT_UNITS = {'rad': 'rad/s', 'm': 'm/s'}
@@ -19,81 +22,103 @@ TWIST_AXES = {
     'angular.y': 'rad',
     'angular.z': 'rad',
 }
+_UNBOUNDED = (-math.inf, math.inf)
+
+
+def _acceleration(values: Values) -> Any:
+    return values['acceleration']
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JointConfig:
-    """One joint and its limits, in its unit (rad or m) and seconds.
+class AxisLimits(Checked):
+    """How fast something may move, in its unit (rad or m) and seconds."""
 
-    Attributes:
-        margin: Kept free inside [lower, upper].
-        continuous: No position limit; angles wrap.
-        gripper: The joint opens and closes a gripper (newest command wins, no averaging).
-    """
+    velocity: Annotated[float, Key('largest speed', unit='unit/s', above=0.0)]
+    acceleration: Annotated[float, Key('largest acceleration', unit='unit/s²', above=0.0)]
+    deceleration: Annotated[
+        float,
+        Key(
+            'at least `acceleration`: braking must always be possible',
+            unit='unit/s²',
+            above=0.0,
+            default=_acceleration,
+            default_text='`acceleration`',
+        ),
+    ]
 
-    name: str
-    unit: str
-    lower: float
-    upper: float
-    velocity: float
-    acceleration: float
-    deceleration: float
-    jerk: float | None
-    margin: float
-    continuous: bool
-    gripper: bool
+    def checked(self, f: Fields) -> Self:
+        """Refuse a joint that brakes more slowly than it speeds up."""
+        if self.deceleration < self.acceleration:
+            raise f.fail(
+                'deceleration',
+                f'expected at least {self.acceleration:g}, got {self.deceleration:g}',
+            )
+        return self
 
 
-def read_joint(f: Fields) -> JointConfig:
-    """Read one entry of `joints`."""
-    unit = f.text('unit', choices=tuple(JOINT_UNITS))
-    continuous = f.flag('continuous', False)
-    if continuous:
-        lower, upper = float('-inf'), float('inf')
-        if f.has('position'):
-            raise f.fail('position', 'a continuous joint has no position limits; remove the key')
-    else:
-        lower, upper = f.numbers('position', length=2)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointConfig(AxisLimits):
+    """One joint and its limits, in its unit (rad or m) and seconds."""
+
+    name: Annotated[str, Key('as in `sensor_msgs/JointState`', filled=True)]
+    unit: Annotated[str, Key('unit of its position', choices=tuple(JOINT_UNITS))]
+    continuous: Annotated[bool, Key('no position limits; angles wrap')] = False
+    position: Annotated[
+        tuple[float, float],
+        Key(
+            '`[lower, upper]`',
+            unit='unit',
+            only_if=('continuous', (False,)),
+            otherwise=_UNBOUNDED,
+            refusal='a continuous joint has no position limits; remove the key',
+        ),
+    ]
+    jerk: Annotated[float | None, Key('largest jerk', unit='unit/s³', above=0.0)] = None
+    margin: Annotated[
+        float,
+        Key('kept free inside `position`, less than half the range', unit='unit', minimum=0.0),
+    ] = 0.0
+    gripper: Annotated[
+        bool,
+        Key(
+            'it stops at what it holds, so that it need not reach its command '
+            '([what is checked of it](../explanation/safety.md#types-of-joints-and-checks)). '
+            'A joint that a policy moves by kind `gripper` is one, too'
+        ),
+    ] = False
+
+    @property
+    def lower(self) -> float:
+        """Lower position limit; -inf for a continuous joint."""
+        return self.position[0]
+
+    @property
+    def upper(self) -> float:
+        """Upper position limit; inf for a continuous joint."""
+        return self.position[1]
+
+    def checked(self, f: Fields) -> Self:
+        """Refuse limits that leave no room."""
+        AxisLimits.checked(self, f)
+        lower, upper = self.position
         if lower >= upper:
             raise f.fail(
                 'position',
                 f'expected [lower, upper] with lower < upper, got [{lower:g}, {upper:g}]',
             )
-    acceleration = f.number('acceleration', above=0.0)
-    joint = JointConfig(
-        name=f.text('name', filled=True),
-        unit=unit,
-        lower=lower,
-        upper=upper,
-        velocity=f.number('velocity', above=0.0),
-        acceleration=acceleration,
-        deceleration=f.number('deceleration', acceleration, minimum=acceleration),
-        jerk=f.number('jerk', None, above=0.0),
-        margin=f.number('margin', 0.0, minimum=0.0),
-        continuous=continuous,
-        gripper=f.flag('gripper', False),
-    )
-    if not continuous and 2.0 * joint.margin >= upper - lower:
-        raise f.fail('margin', f'expected less than half the range, got {joint.margin:g}')
-    f.done()
-    return joint
+        if not self.continuous and 2.0 * self.margin >= upper - lower:
+            raise f.fail('margin', f'expected less than half the range, got {self.margin:g}')
+        return self
 
 
-def read_axis(name: str, f: Fields) -> JointConfig:
-    """Read one entry of `command.axes`: the limits of one component of a Twist."""
-    acceleration = f.number('acceleration', above=0.0)
-    axis = JointConfig(
+def axis_joint(name: str, limits: AxisLimits) -> JointConfig:
+    """Return an axis of a Twist as what the limiter takes: a joint without position limits."""
+    return JointConfig(
         name=name,
         unit=TWIST_AXES[name],
-        lower=float('-inf'),
-        upper=float('inf'),
-        velocity=f.number('velocity', above=0.0),
-        acceleration=acceleration,
-        deceleration=f.number('deceleration', acceleration, minimum=acceleration),
-        jerk=None,
-        margin=0.0,
         continuous=True,
-        gripper=False,
+        position=_UNBOUNDED,
+        velocity=limits.velocity,
+        acceleration=limits.acceleration,
+        deceleration=limits.deceleration,
     )
-    f.done()
-    return axis

@@ -9,131 +9,267 @@ joints in the order that the driver expects.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
+from typing import Annotated, Any, Final, Self
 
-from bc_runtime.spec.command_config import TWIST_COMMANDS, CommandConfig, read_command
-from bc_runtime.spec.driver_config import DriverConfig, read_driver
+from bc_runtime.spec.command_config import CommandConfig
+from bc_runtime.spec.driver_config import DriverConfig
 from bc_runtime.spec.errors import RobotConfigError, available
 from bc_runtime.spec.fields import Fields
-from bc_runtime.spec.human_config import HumanConfig, read_human
-from bc_runtime.spec.joint_config import JointConfig, read_joint
+from bc_runtime.spec.human_config import HumanConfig
+from bc_runtime.spec.joint_config import JointConfig
 from bc_runtime.spec.ros_names import message_type_problem
+from bc_runtime.spec.schema import EMPTY, REQUIRED, Checked, Key, Values, read
 from bc_runtime.spec.text_formats import TextFormatError, parse_yaml
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 MAX_FILE_BYTES = 1_000_000
-
-CLOCKS = ('header', 'arrival')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamConfig:
-    """One sensor topic.
+    """One sensor topic."""
 
-    Attributes:
-        topic: Relative topic name (REP 135).
-        latency_s: Measured time from the physical event to the stamp; subtracted from the stamp.
-        max_age_s: Older than this is stale.
-        max_skew_s: Largest allowed distance between a sample and the time it stands for.
-        clock: `header` (the message's stamp) or `arrival` (time of receipt).
-    """
-
-    topic: str
-    latency_s: float
-    max_age_s: float
-    max_skew_s: float
-    clock: str
+    topic: Annotated[str, Key('relative (REP 135) unless it begins with `/`', topic=True)]
+    latency_s: Annotated[
+        float,
+        Key(
+            'measured time from the physical event to the stamp; subtracted from the stamp',
+            unit='s',
+            minimum=0.0,
+        ),
+    ] = 0.0
+    max_age_s: Annotated[float, Key('older is stale', unit='s', above=0.0)] = 0.1
+    max_skew_s: Annotated[
+        float,
+        Key('largest distance between a sample and the time it stands for', unit='s', above=0.0),
+    ] = 0.1
+    clock: Annotated[
+        str,
+        Key(
+            '`header` (the stamp) or `arrival` (time of receipt, for drivers without stamps)',
+            choices=('header', 'arrival'),
+        ),
+    ] = 'header'
 
 
 #: Stands for a robot without joints; no topic, nothing to wait for.
-NO_JOINT_STATES = StreamConfig(
-    topic='', latency_s=0.0, max_age_s=0.1, max_skew_s=0.1, clock='header'
-)
+NO_JOINT_STATES = StreamConfig(topic='')
+
+
+def _camera_age_s(values: Values) -> float:
+    return max(0.25, 5.0 / float(values['rate_hz']))
+
+
+def _frozen_s(values: Values) -> float:
+    return max(0.5, 5.0 / float(values['rate_hz']))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraConfig(StreamConfig):
-    """A camera: raw (`sensor_msgs/Image`) or compressed (`sensor_msgs/CompressedImage`).
+    """A camera: raw (`sensor_msgs/Image`) or compressed (`sensor_msgs/CompressedImage`)."""
 
-    Attributes:
-        rate_hz: Expected rate, for watchdogs and preflight.
-        frozen_s: Same pixels for longer than this means frozen; 0 switches the check off.
-    """
-
-    transport: str
-    rate_hz: float
-    frozen_s: float
+    max_age_s: Annotated[
+        float,
+        Key(
+            'older is stale',
+            unit='s',
+            above=0.0,
+            default=_camera_age_s,
+            default_text='0.25 or five frames, whichever is longer',
+        ),
+    ]
+    max_skew_s: Annotated[
+        float,
+        Key(
+            'largest distance between a sample and the time it stands for',
+            unit='s',
+            above=0.0,
+            default=_camera_age_s,
+            default_text='0.25 or five frames, whichever is longer',
+        ),
+    ]
+    transport: Annotated[
+        str,
+        Key(
+            '`raw` (`sensor_msgs/Image`) or `compressed` (`sensor_msgs/CompressedImage`)',
+            choices=('raw', 'compressed'),
+        ),
+    ] = 'raw'
+    rate_hz: Annotated[float, Key('expected rate', unit='Hz', above=0.0)] = 30.0
+    frozen_s: Annotated[
+        float,
+        Key(
+            'same pixels for longer means frozen; 0 switches the check off',
+            unit='s',
+            minimum=0.0,
+            default=_frozen_s,
+            default_text='0.5 or five frames, whichever is longer',
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VectorConfig(StreamConfig):
-    """Numeric fields of any message type.
+class VectorConfig(StreamConfig, Checked):
+    """Numeric fields of any message type."""
 
-    Attributes:
-        type: e.g. `geometry_msgs/msg/WrenchStamped`.
-        fields: Name -> path inside the message, e.g. `force_z: wrench.force.z`.
-    """
+    type: Annotated[str, Key('a message type, e.g. `geometry_msgs/msg/WrenchStamped`')]
+    fields: Annotated[
+        Mapping[str, str],
+        Key(
+            'name → path inside the message, e.g. `force_z: wrench.force.z`',
+            none_given='expected at least one field, e.g. force_z: wrench.force.z',
+        ),
+    ]
 
-    type: str
-    fields: Mapping[str, str]
+    def checked(self, f: Fields) -> Self:
+        """Refuse what cannot be a message type."""
+        problem = message_type_problem(self.type)
+        if problem:
+            raise f.fail('type', problem)
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerances:
-    """Limits of the monitors.
+    """Limits of the monitors."""
 
-    Attributes:
-        tracking: Largest |command - measured| per joint [rad or m].
-        tracking_s: Time that `tracking` must be exceeded before the robot stops.
-        start: Largest distance of the first action from the measured pose [rad or m].
-        max_observation_age_s: Oldest observation that a policy may act on.
-        stall: A joint that is behind by more on average and does not come nearer is blocked
-            [rad or m]; the servo's own error at rest must stay below. Grippers are not judged.
-        stall_s: Window of that average [s].
-        lag_s: Largest lag that the robot's servo may have [s].
-        jump: A joint state may differ from the one before by this much more than motion explains
-            [rad or m].
-        jump_speed: Motion may be faster than the velocity limit by this factor: a hand is, and a
-            joint that swings.
-        agreeing: So many joint states must agree before anything begins from them.
-        refused: So many joint states that cannot be true within a second stop the robot.
-    """
+    tracking: Annotated[
+        float,
+        Key('largest difference of command and measurement per joint', unit='rad or m', above=0.0),
+    ] = 0.15
+    tracking_s: Annotated[
+        float, Key('time it must be exceeded before the robot stops', unit='s', above=0.0)
+    ] = 0.2
+    start: Annotated[
+        float,
+        Key(
+            'largest distance of the first action from the measured pose',
+            unit='rad or m',
+            above=0.0,
+        ),
+    ] = 0.5
+    max_observation_age_s: Annotated[
+        float, Key('oldest observation a policy may act on', unit='s', above=0.0)
+    ] = 0.5
+    stall: Annotated[
+        float,
+        Key(
+            'a joint that is behind by more on average and comes no nearer is blocked: the robot '
+            'stops (JOINT_BLOCKED). Above what the servo leaves at rest under its load, below its '
+            'error at the speed that must be noticed; grippers are not judged',
+            unit='rad or m',
+            above=0.0,
+        ),
+    ] = 0.1
+    stall_s: Annotated[float, Key('window of that average', unit='s', above=0.0)] = 0.5
+    lag_s: Annotated[
+        float,
+        Key(
+            'largest lag that the servo may have; see '
+            '[safety](../explanation/safety.md#a-joint-that-does-not-follow)',
+            unit='s',
+            above=0.0,
+        ),
+    ] = 0.2
+    jump: Annotated[
+        float,
+        Key(
+            'a joint state may differ from the one before by this much more than motion explains',
+            unit='rad or m',
+            above=0.0,
+        ),
+    ] = 0.05
+    jump_speed: Annotated[
+        float,
+        Key(
+            'and motion may be so many times faster than the velocity limit: a hand is, and so is '
+            'a joint that swings',
+            minimum=1.0,
+        ),
+    ] = 2.0
+    agreeing: Annotated[
+        int,
+        Key(
+            'so many joint states in a row must agree before a start, a resume or a takeover '
+            'begins from them',
+            minimum=2,
+        ),
+    ] = 5
+    refused: Annotated[
+        int,
+        Key(
+            'so many joint states that cannot be true within a second stop the robot '
+            '(JOINT_STATES_IMPLAUSIBLE); fewer are passed over and reported',
+            minimum=2,
+        ),
+    ] = 3
 
-    tracking: float
-    tracking_s: float
-    start: float
-    max_observation_age_s: float
-    stall: float
-    stall_s: float
-    lag_s: float
-    jump: float = 0.05
-    jump_speed: float = 2.0
-    agreeing: int = 5
-    refused: int = 3
+
+def _no_joints(values: Values) -> Any:
+    return () if values['command'].is_twist else REQUIRED
+
+
+def _no_joint_states(values: Values) -> Any:
+    return REQUIRED if values['joints'] else NO_JOINT_STATES
+
+
+def _empty(_values: Values) -> Any:
+    return EMPTY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RobotConfig:
+class RobotConfig(Checked):
     """One robot; see the module's docstring and docs/reference/robot_yaml.md.
 
     Attributes:
         joints: In the order of the YAML; may be empty where the command is a Twist.
         joint_states: Its topic is empty for a robot without joints.
+        source: Where it was read from.
     """
 
-    name: str
+    schema_version: Annotated[
+        int, Key('version of this format: 1', minimum=1, default=lambda _: REQUIRED)
+    ] = SCHEMA_VERSION
+    name: Annotated[str, Key('of the robot', filled=True)]
+    joints: Annotated[
+        tuple[JointConfig, ...],
+        Key(
+            'the joints and their limits',
+            default=_no_joints,
+            default_text='none for a Twist, else required',
+        ),
+    ]
+    joint_states: Annotated[
+        StreamConfig,
+        Key(
+            '`sensor_msgs/JointState`',
+            default=_no_joint_states,
+            default_text='none for a robot without joints, else required',
+        ),
+    ]
+    cameras: Annotated[
+        Mapping[str, CameraConfig], Key('camera name that a policy asks for → its topic')
+    ] = field(default_factory=dict)
+    streams: Annotated[Mapping[str, VectorConfig], Key('name → numeric fields of any message')] = (
+        field(default_factory=dict)
+    )
+    instruction_topic: Annotated[
+        str, Key('the task in words (`std_msgs/String`, transient local)', topic=True)
+    ] = 'instruction'
+    command: Annotated[CommandConfig, Key('how the robot is commanded')]
+    human: Annotated[
+        HumanConfig, Key('who may stop it and take over', default=_empty, default_text='empty')
+    ]
+    driver: Annotated[
+        DriverConfig,
+        Key('what its driver says about itself', default=_empty, default_text='empty'),
+    ]
+    tolerances: Annotated[
+        Tolerances, Key('limits of the monitors', default=_empty, default_text='as below')
+    ]
     source: str
-    joints: tuple[JointConfig, ...]
-    joint_states: StreamConfig
-    cameras: Mapping[str, CameraConfig]
-    streams: Mapping[str, VectorConfig]
-    instruction_topic: str
-    command: CommandConfig
-    human: HumanConfig
-    driver: DriverConfig
-    tolerances: Tolerances
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -147,7 +283,7 @@ class RobotConfig:
 
     def joint(self, name: str) -> JointConfig:
         """Return the joint or axis of that name; an unknown name lists the known ones."""
-        for joint in (*self.joints, *self.command.axes):
+        for joint in (*self.joints, *self.command.axis_joints):
             if joint.name == name:
                 return joint
         raise RobotConfigError(
@@ -177,113 +313,23 @@ class RobotConfig:
             value = parse_yaml(text)
         except TextFormatError as error:
             raise RobotConfigError(str(error), source=source) from None
-        return _read(Fields(value, source=source, error=RobotConfigError))
+        f = Fields(value, source=source, error=RobotConfigError)
+        version = f.integer('schema_version', minimum=1)
+        if version > SCHEMA_VERSION:
+            raise f.fail(
+                'schema_version', f'this bc_runtime reads version {SCHEMA_VERSION}, got {version}'
+            )
+        return read(cls, f, source=source)
 
-
-def _read(f: Fields) -> RobotConfig:
-    version = f.integer('schema_version', minimum=1)
-    if version > SCHEMA_VERSION:
-        raise f.fail(
-            'schema_version', f'this bc_runtime reads version {SCHEMA_VERSION}, got {version}'
-        )
-    twist = f.section('command').text('type', '') in TWIST_COMMANDS
-    joints = tuple(read_joint(s) for s in f.sections('joints', *([[]] if twist else [])))
-    names = [joint.name for joint in joints]
-    if not joints and not twist:
-        raise f.fail('joints', 'expected at least one joint, got an empty list')
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise f.fail('joints', f'expected unique names; given more than once: {available(twice)}')
-    command = f.build('command', lambda s: read_command(s, joints))
-    config = RobotConfig(
-        name=f.text('name', filled=True),
-        source=f.source,
-        joints=joints,
-        joint_states=(
-            f.build('joint_states', lambda s: _read_stream(s, max_age_s=0.1))
-            if joints or f.has('joint_states')
-            else NO_JOINT_STATES
-        ),
-        cameras=MappingProxyType(
-            {name: _read_camera(section) for name, section in f.named_sections('cameras', {})}
-        ),
-        streams=MappingProxyType(
-            {name: _read_vector(section) for name, section in f.named_sections('streams', {})}
-        ),
-        instruction_topic=f.topic('instruction_topic', 'instruction'),
-        command=command,
-        human=read_human(f.section('human', {}), command),
-        driver=read_driver(f.section('driver', {})),
-        tolerances=_read_tolerances(f.section('tolerances', {})),
-    )
-    f.done()
-    return config
-
-
-def _read_stream(f: Fields, *, max_age_s: float) -> StreamConfig:
-    return StreamConfig(
-        topic=f.topic('topic'),
-        latency_s=f.number('latency_s', 0.0, minimum=0.0),
-        max_age_s=f.number('max_age_s', max_age_s, above=0.0),
-        max_skew_s=f.number('max_skew_s', max_age_s, above=0.0),
-        clock=f.text('clock', 'header', choices=CLOCKS),
-    )
-
-
-def _read_camera(f: Fields) -> CameraConfig:
-    rate = f.number('rate_hz', 30.0, above=0.0)
-    base = _read_stream(f, max_age_s=max(0.25, 5.0 / rate))
-    camera = CameraConfig(
-        topic=base.topic,
-        latency_s=base.latency_s,
-        max_age_s=base.max_age_s,
-        max_skew_s=base.max_skew_s,
-        clock=base.clock,
-        transport=f.text('transport', 'raw', choices=('raw', 'compressed')),
-        rate_hz=rate,
-        frozen_s=f.number('frozen_s', max(0.5, 5.0 / rate), minimum=0.0),
-    )
-    f.done()
-    return camera
-
-
-def _read_vector(f: Fields) -> VectorConfig:
-    base = _read_stream(f, max_age_s=0.1)
-    fields = {}
-    section = f.section('fields')
-    for name in section.names():
-        fields[name] = section.text(name)
-    if not fields:
-        raise f.fail('fields', 'expected at least one field, e.g. force_z: wrench.force.z')
-    problem = message_type_problem(f.text('type'))
-    if problem:
-        raise f.fail('type', problem)
-    stream = VectorConfig(
-        topic=base.topic,
-        latency_s=base.latency_s,
-        max_age_s=base.max_age_s,
-        max_skew_s=base.max_skew_s,
-        clock=base.clock,
-        type=f.text('type'),
-        fields=MappingProxyType(fields),
-    )
-    f.done()
-    return stream
-
-
-def _read_tolerances(f: Fields) -> Tolerances:
-    tolerances = Tolerances(
-        tracking=f.number('tracking', 0.15, above=0.0),
-        tracking_s=f.number('tracking_s', 0.2, above=0.0),
-        start=f.number('start', 0.5, above=0.0),
-        max_observation_age_s=f.number('max_observation_age_s', 0.5, above=0.0),
-        stall=f.number('stall', 0.1, above=0.0),
-        stall_s=f.number('stall_s', 0.5, above=0.0),
-        lag_s=f.number('lag_s', 0.2, above=0.0),
-        jump=f.number('jump', 0.05, above=0.0),
-        jump_speed=f.number('jump_speed', 2.0, minimum=1.0),
-        agreeing=f.integer('agreeing', 5, minimum=2),
-        refused=f.integer('refused', 3, minimum=2),
-    )
-    f.done()
-    return tolerances
+    def checked(self, f: Fields) -> Self:
+        """Refuse sections that do not fit together; complete what depends on another section."""
+        names = list(self.joint_names)
+        if not names and not self.command.is_twist:
+            raise f.fail('joints', 'expected at least one joint, got an empty list')
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise f.fail(
+                'joints', f'expected unique names; given more than once: {available(twice)}'
+            )
+        self.command.check_joints(f.section('command'), names)
+        return replace(self, human=self.human.fitted(f.section('human', {}), self.command))

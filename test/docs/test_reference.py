@@ -45,6 +45,12 @@ def test_every_generated_table_is_on_a_page(tables) -> None:
     assert used == set(tables.tables())
 
 
+def test_the_schema_of_the_robot_is_up_to_date(tables) -> None:
+    assert tables.ROBOT_SCHEMA.read_text(encoding='utf-8') == tables.robot_schema(), (
+        'write it again: scripts/run scripts/docs_tables.py'
+    )
+
+
 def test_a_table_that_is_out_of_date_is_noticed(tables) -> None:
     page = (REFERENCE / 'parameters.md').read_text(encoding='utf-8')
     assert (

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 
@@ -174,3 +177,11 @@ def spec() -> dict[str, Any]:
 @pytest.fixture
 def robot() -> dict[str, Any]:
     return full_robot()
+
+
+@pytest.fixture(scope='session')
+def validator(repository: Path) -> jsonschema.Draft202012Validator:
+    """Return the validator of the shipped JSON Schema of robots."""
+    schema = json.loads((repository / 'config' / 'robot.schema.json').read_text(encoding='utf-8'))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)

@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -174,6 +175,35 @@ def test_a_mistake_is_named(robot: dict[str, Any], change: Change, path: str, wo
     assert words in text
     assert error.value.path == path
     assert error.value.source == 'arm.yaml'
+
+
+#: What a JSON Schema does not say: it compares a key with another one, or with the names in it.
+LEFT_TO_THE_READER = (
+    'lower < upper',
+    'less than half the range',
+    'expected at least 20',
+    'more than once',
+    'at least one joint',
+    'missing: wheel',
+    'not among the robot',
+    'reads version 1',
+    'keys of text',
+    'finite number, got inf',
+)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [(c, w) for c, _, w in MISTAKES if not any(part in w for part in LEFT_TO_THE_READER)],
+)
+def test_the_json_schema_refuses_a_mistake(
+    robot: dict[str, Any],
+    validator: jsonschema.Draft202012Validator,
+    change: Change,
+    words: str,
+) -> None:
+    change(robot)
+    assert list(validator.iter_errors(robot)), words
 
 
 def test_a_camera_given_twice_is_refused(robot: dict[str, Any]) -> None:
