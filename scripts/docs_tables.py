@@ -63,6 +63,10 @@ def assigned(file: Path, name: str) -> ast.expr:
 def parameters(node: str) -> list[dict[str, Any]]:
     """Return the declared parameters of a node as they stand in its source."""
     names: dict[str, Any] = {'__builtins__': {}, 'Parameter': dict, 'list': list}
+    if node == 'controller':
+        from bc_runtime.execution import strategy_parameters
+
+        names['strategy_parameters'] = strategy_parameters
     if node == 'sim_robot':
         from bc_runtime.sim import faults, task
 

@@ -16,6 +16,7 @@ from bc_runtime.execution import (
     AddResult,
     CommittedPrefix,
     Interpolation,
+    PolicyDefaults,
     Setpoint,
     Strategy,
     Timeline,
@@ -317,12 +318,12 @@ class Plan:
 
     def _strategy(self, spec: PolicySpec | None) -> Strategy:
         """Return the strategy; what the options leave open is as the policy says."""
-        given = dict(self._options.strategy_options)
-        if self._options.strategy == 'receding_horizon':
-            given.setdefault('n_action_steps', 1 if spec is None else spec.n_action_steps)
-        elif self._options.strategy == 'real_time_chunking' and spec is not None:
-            given.setdefault('prefix_conditioned', accepts_prefix(spec))
-        return make_strategy(self._options.strategy, given)
+        policy = PolicyDefaults()
+        if spec is not None:
+            policy = PolicyDefaults(
+                n_action_steps=spec.n_action_steps, prefix_conditioned=accepts_prefix(spec)
+            )
+        return make_strategy(self._options.strategy, self._options.strategy_options, policy)
 
     def _drop(self, name: str, text: str) -> str:
         self.dropped[name] += 1

@@ -36,6 +36,7 @@ from bc_runtime.execution.setpoint import CommittedPrefix, Hole, HoleReason, Liv
 from bc_runtime.execution.soft_mask import MaskSchedule
 from bc_runtime.execution.strategies import (
     Latest,
+    PolicyDefaults,
     RealTimeChunking,
     RecedingHorizon,
     Strategy,
@@ -43,6 +44,7 @@ from bc_runtime.execution.strategies import (
     WeightedAverage,
     make_strategy,
 )
+from bc_runtime.execution.strategy_options import chosen_options, strategy_parameters
 from bc_runtime.execution.timeline import AddResult, Timeline
 from bc_runtime.execution.trigger import InferenceTrigger, TriggerDecision, TriggerMode
 
@@ -61,6 +63,7 @@ __all__ = [
     'Latest',
     'LiveChunk',
     'MaskSchedule',
+    'PolicyDefaults',
     'RealTimeChunking',
     'RecedingHorizon',
     'Setpoint',
@@ -70,5 +73,7 @@ __all__ = [
     'TriggerDecision',
     'TriggerMode',
     'WeightedAverage',
+    'chosen_options',
     'make_strategy',
+    'strategy_parameters',
 ]

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 import math
-from typing import ClassVar, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import numpy as np
 
 from bc_runtime.execution.action_store import Array
 from bc_runtime.execution.chunk_table import ChunkTable, Rows
+from bc_runtime.execution.option import Option
 from bc_runtime.execution.soft_mask import MaskSchedule, fold_weights, mask
 from bc_runtime.spec.errors import ExecutionError, available, did_you_mean
 
@@ -55,7 +56,15 @@ class TemporalEnsemble:
 
     name: ClassVar[str] = 'temporal_ensemble'
     newest_only: ClassVar[bool] = False
-    coeff: float = 0.01
+    coeff: Annotated[
+        float,
+        Option(
+            'ACT weights exp(-coeff * i), i = 0 the oldest; negative favours new chunks',
+            minimum=-10.0,
+            maximum=10.0,
+            setting='temporal_ensemble_coeff',
+        ),
+    ] = 0.01
 
     def __post_init__(self) -> None:
         """Refuse a coefficient that is not a finite number."""
@@ -95,8 +104,19 @@ class RecedingHorizon:
 
     name: ClassVar[str] = 'receding_horizon'
     newest_only: ClassVar[bool] = True
-    n_action_steps: int
-    overrun_steps: int = 0
+    n_action_steps: Annotated[
+        int,
+        Option(
+            'steps of a chunk to execute; 0: as the policy says',
+            minimum=0,
+            maximum=10000,
+            from_policy=True,
+        ),
+    ] = 0
+    overrun_steps: Annotated[
+        int,
+        Option('further steps to execute while the next chunk is late', minimum=0, maximum=10000),
+    ] = 0
 
     def __post_init__(self) -> None:
         """Refuse numbers of steps that cannot be."""
@@ -150,7 +170,9 @@ class WeightedAverage:
 
     name: ClassVar[str] = 'weighted_average'
     newest_only: ClassVar[bool] = False
-    old_share: float = 0.3
+    old_share: Annotated[float, Option('share of the older chunks', minimum=0.0, maximum=1.0)] = (
+        0.3
+    )
 
     def __post_init__(self) -> None:
         """Refuse a share outside [0, 1)."""
@@ -199,9 +221,27 @@ class RealTimeChunking:
     """
 
     name: ClassVar[str] = 'real_time_chunking'
-    execution_horizon: int = 1
-    schedule: MaskSchedule = MaskSchedule.EXP
-    strength: float = 1.0
+    execution_horizon: Annotated[
+        int,
+        Option(
+            'last steps of a chunk that are not blended with the old plan',
+            minimum=0,
+            maximum=10000,
+            setting='rtc_execution_horizon',
+        ),
+    ] = 1
+    schedule: Annotated[
+        MaskSchedule, Option('fall of the running plan', setting='rtc_schedule')
+    ] = MaskSchedule.EXP
+    strength: Annotated[
+        float,
+        Option(
+            '1 is continuous at the switch to a new chunk',
+            minimum=0.0,
+            maximum=1.0,
+            setting='rtc_strength',
+        ),
+    ] = 1.0
     prefix_conditioned: bool = False
 
     def __post_init__(self) -> None:
@@ -249,28 +289,47 @@ class RealTimeChunking:
         return fold_weights(self.strength * m)
 
 
-_STRATEGIES: dict[str, type[Strategy]] = {
+#: The strategies by name, the default first.
+STRATEGIES: dict[str, type[Strategy]] = {
     kind.name: kind
     for kind in (TemporalEnsemble, RecedingHorizon, Latest, WeightedAverage, RealTimeChunking)
 }
 
 
-def make_strategy(name: str, options: Mapping[str, object] | None = None) -> Strategy:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyDefaults:
+    """What a policy says about its execution; a strategy takes the fields that it has too.
+
+    Attributes:
+        n_action_steps: Actions of a chunk that are meant to be executed.
+        prefix_conditioned: The policy continues from the committed actions by itself.
+    """
+
+    n_action_steps: int = 1
+    prefix_conditioned: bool = False
+
+
+def make_strategy(
+    name: str,
+    options: Mapping[str, object] | None = None,
+    policy: PolicyDefaults | None = None,
+) -> Strategy:
     """Return the strategy of a configuration file.
 
     Args:
         name: temporal_ensemble, receding_horizon, latest, weighted_average or real_time_chunking.
         options: Fields of the strategy's class by name.
+        policy: Answers what the options leave open.
 
     Raises:
         ExecutionError: unknown name or option; lists what there is.
     """
-    if name not in _STRATEGIES:
+    if name not in STRATEGIES:
         raise ExecutionError(
-            f'unknown execution strategy {name!r}; available: {available(_STRATEGIES)}.'
-            f'{did_you_mean(name, _STRATEGIES)}'
+            f'unknown execution strategy {name!r}; available: {available(STRATEGIES)}.'
+            f'{did_you_mean(name, STRATEGIES)}'
         )
-    kind = _STRATEGIES[name]
+    kind = STRATEGIES[name]
     fields: Mapping[str, object] = getattr(kind, '__dataclass_fields__', {})
     known = [field for field in fields if field not in ('name', 'newest_only')]
     given = dict(options or {})
@@ -280,6 +339,8 @@ def make_strategy(name: str, options: Mapping[str, object] | None = None) -> Str
             f'{name}: unknown option {unknown[0]!r}; options: {available(known)}.'
             f'{did_you_mean(unknown[0], known)}'
         )
+    if policy is not None:
+        given = {key: getattr(policy, key) for key in policy.__slots__ if key in known} | given
     try:
         return kind(**given)
     except (TypeError, ValueError) as error:

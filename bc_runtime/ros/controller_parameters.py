@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from enum import StrEnum
 import math
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from rclpy.node import Node
 
 from bc_runtime.control import ControlOptions
-from bc_runtime.execution import BlendOptions, GripperRule, MaskSchedule
+from bc_runtime.execution import BlendOptions, GripperRule, chosen_options, strategy_parameters
 from bc_runtime.ros.parameters import Parameter
 from bc_runtime.safety import Check, IngressConfig, OnFailure
 from bc_runtime.spec.errors import ConfigError, available
@@ -30,68 +29,7 @@ PARAMETERS = (
         description='Do everything but send commands; see ~/command for what would be sent',
         read_only=True,
     ),
-    Parameter(
-        name='strategy',
-        default='temporal_ensemble',
-        description='How overlapping chunks are combined: temporal_ensemble, receding_horizon, '
-        'latest, weighted_average or real_time_chunking',
-        read_only=True,
-    ),
-    Parameter(
-        name='temporal_ensemble_coeff',
-        default=0.01,
-        description='ACT weights exp(-coeff * i), i = 0 the oldest; negative favours new chunks',
-        minimum=-10.0,
-        maximum=10.0,
-        read_only=True,
-    ),
-    Parameter(
-        name='n_action_steps',
-        default=0,
-        description='receding_horizon: steps of a chunk to execute; 0: as the policy says',
-        minimum=0,
-        maximum=10000,
-        read_only=True,
-    ),
-    Parameter(
-        name='overrun_steps',
-        default=0,
-        description='receding_horizon: further steps to execute while the next chunk is late',
-        minimum=0,
-        maximum=10000,
-        read_only=True,
-    ),
-    Parameter(
-        name='old_share',
-        default=0.3,
-        description='weighted_average: share of the older chunks',
-        minimum=0.0,
-        maximum=1.0,
-        read_only=True,
-    ),
-    Parameter(
-        name='rtc_execution_horizon',
-        default=1,
-        description='real_time_chunking: last steps of a chunk that are not blended with the '
-        'old plan',
-        minimum=0,
-        maximum=10000,
-        read_only=True,
-    ),
-    Parameter(
-        name='rtc_schedule',
-        default='exp',
-        description='real_time_chunking: fall of the running plan: linear, exp, zeros or ones',
-        read_only=True,
-    ),
-    Parameter(
-        name='rtc_strength',
-        default=1.0,
-        description='real_time_chunking: 1 is continuous at the switch to a new chunk',
-        minimum=0.0,
-        maximum=1.0,
-        read_only=True,
-    ),
+    *(Parameter(**row) for row in strategy_parameters()),
     Parameter(
         name='gripper_rule',
         default='median',
@@ -269,7 +207,7 @@ def control_options(node: Node) -> ControlOptions:
 
     return ControlOptions(
         strategy=value('strategy'),
-        strategy_options=_strategy_options(value),
+        strategy_options=chosen_options(value('strategy'), value),
         interpolation=value('interpolation'),
         human_mode=value('human_mode'),
         dry_run=value('dry_run'),
@@ -306,23 +244,3 @@ def _choice(name: str, given: str, kinds: type[StrEnum]) -> str:
             f'got {given!r}'
         )
     return given
-
-
-def _strategy_options(value: Callable[[str], Any]) -> Mapping[str, object]:
-    strategy = value('strategy')
-    if strategy == 'temporal_ensemble':
-        return {'coeff': value('temporal_ensemble_coeff')}
-    if strategy == 'weighted_average':
-        return {'old_share': value('old_share')}
-    if strategy == 'real_time_chunking':
-        return {
-            'execution_horizon': value('rtc_execution_horizon'),
-            'strength': value('rtc_strength'),
-            'schedule': _choice('rtc_schedule', value('rtc_schedule'), MaskSchedule),
-        }
-    options: dict[str, object] = {}
-    if strategy == 'receding_horizon':
-        options['overrun_steps'] = value('overrun_steps')
-        if value('n_action_steps'):
-            options['n_action_steps'] = value('n_action_steps')
-    return options
