@@ -136,7 +136,7 @@ class InferenceLoop:
 
     def take(self, *, now_ns: int) -> PolicyInputs | None:
         """Return the observation to infer from now, or None; swaps the policy if one is ready."""
-        self.slot.swap()
+        self.slot.swap(chunks=self._sequence)
         facts = self.slot.active
         if facts is None:
             return None

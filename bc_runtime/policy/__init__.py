@@ -18,11 +18,11 @@ from bc_runtime.policy.errors import (
     SpecMismatch,
     SpecMissing,
 )
+from bc_runtime.policy.exchange import SlotState
 from bc_runtime.policy.loader import load_policy
 from bc_runtime.policy.model_path import list_models
 from bc_runtime.policy.onnx_policy import OnnxPolicy
-from bc_runtime.policy.retry import OneRetry, Remedy
-from bc_runtime.policy.slot import PolicyFacts, PolicySlot, SlotState, SlotStatus
+from bc_runtime.policy.slot import PolicyFacts, PolicySlot, SlotStatus
 from bc_runtime.policy.two_graph_policy import TwoGraphPolicy
 
 __all__ = [
@@ -35,14 +35,12 @@ __all__ = [
     'ModelNotFound',
     'NoPolicy',
     'NonFiniteOutput',
-    'OneRetry',
     'OnnxPolicy',
     'Policy',
     'PolicyFacts',
     'PolicySlot',
     'Prefix',
     'ProviderUnavailable',
-    'Remedy',
     'SelfTestFailed',
     'SlotBusy',
     'SlotState',

@@ -1,24 +1,24 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Exchange the policy of a running node: load beside it, switch between two inferences.
+"""PolicySlot: does what `PolicyExchange` decides, with sessions and threads.
 
-```
-load() ──> LOADING ──ok──> READY ──swap()──> IDLE, generation + 1
-              └──error──> FAILED (the reason is kept; the policy in charge goes on)
-```
+It loads a candidate in a thread of its own, swaps between two inferences, and lets another thread
+drop the sessions that are not needed any more.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 import logging
 import queue
 import threading
+import time
 
 from bc_runtime.policy.base import Inference, Policy, Prefix, Tensors
-from bc_runtime.policy.errors import NoPolicy, SlotBusy
+from bc_runtime.policy.errors import NoPolicy
+from bc_runtime.policy.exchange import ExchangeStatus, Job, PolicyExchange, SlotState
 from bc_runtime.spec.errors import BcError
 from bc_runtime.spec.policy_spec import PolicySpec
 
@@ -28,15 +28,6 @@ _log = logging.getLogger(__name__)
 CLOSE_TIMEOUT_S = 1.0
 
 
-class SlotState(StrEnum):
-    """What happens to the candidate."""
-
-    IDLE = 'idle'
-    LOADING = 'loading'
-    READY = 'ready'
-    FAILED = 'failed'
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFacts:
     """Facts of a policy that may be kept and passed on; they do not hold its session alive.
@@ -44,6 +35,7 @@ class PolicyFacts:
     Attributes:
         generation: Counts the policies of a slot, from 1.
         requested: What the user asked for.
+        load_s: How long loading and testing it took [s].
     """
 
     generation: int
@@ -55,6 +47,7 @@ class PolicyFacts:
     path: str
     warmup_s: float
     self_test_error: float
+    load_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,55 +57,64 @@ class SlotStatus:
     Attributes:
         state: Of the last candidate.
         requested: What was asked for last.
-        reason: Why the last candidate failed; empty unless `state` is FAILED.
+        reason: Why the last candidate failed, or why the active policy is broken; else empty.
         active: The policy in charge; None before the first swap.
+        remark: What to tell people about a change that goes well.
     """
 
     state: SlotState
     requested: str
     reason: str
     active: PolicyFacts | None
+    remark: str = ''
+
+
+@dataclass(slots=True)
+class _Session:
+    policy: Policy
+    load_s: float
 
 
 class PolicySlot:
-    """Holds the policy in charge and at most one candidate.
+    """Holds the policy in charge, at most one candidate, and what a rollback goes to.
 
-    Usable from any thread. `infer` and `swap` exclude each other; `load`, `reset` and `status`
-    never wait for an inference.
+    Usable from any thread. `infer` and `swap` exclude each other; nothing else waits for an
+    inference.
 
     Args:
-        on_change: Called after every change of state, from the thread that made it.
+        on_change: Called after every change of state, in their order, from a thread that made one.
+        keep_before: See `PolicyExchange`.
     """
 
-    def __init__(self, *, on_change: Callable[[SlotStatus], None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        on_change: Callable[[SlotStatus], None] | None = None,
+        keep_before: bool = False,
+    ) -> None:
         self._on_change = on_change
         self._use = threading.Lock()  # held during an inference
+        self._telling = threading.RLock()  # held while changes are told
         self._state = threading.Condition()  # guards everything below; held for moments only
+        self._exchange = PolicyExchange(keep_before=keep_before)
+        self._sessions: dict[int, _Session] = {}  # by ticket
         self._policy: Policy | None = None
         self._active: PolicyFacts | None = None
-        self._candidate: Policy | None = None
-        self._status = SlotState.IDLE
-        self._requested = ''
-        self._reason = ''
-        self._ticket = 0
-        self._retired: queue.SimpleQueue[list[Policy] | None] = queue.SimpleQueue()
+        self._untold: deque[SlotStatus] = deque()
+        self._retired: queue.SimpleQueue[list[_Session] | None] = queue.SimpleQueue()
         self._undertaker: threading.Thread | None = None
 
     @property
     def status(self) -> SlotStatus:
         """State, last request and the policy in charge."""
         with self._state:
-            return SlotStatus(
-                state=self._status,
-                requested=self._requested,
-                reason=self._reason,
-                active=self._active,
-            )
+            return self._told(self._exchange.status)
 
     @property
     def active(self) -> PolicyFacts | None:
         """The policy in charge, or None."""
-        return self.status.active
+        with self._state:
+            return self._active
 
     def load(
         self,
@@ -131,42 +133,93 @@ class PolicySlot:
         Raises:
             SlotBusy: another candidate is being loaded.
         """
-        with self._state:
-            if self._status is SlotState.LOADING:
-                raise SlotBusy(
-                    f'{self._requested!r} is still being loaded; ask for {requested!r} again when '
-                    'it is done'
-                )
-            stale = [self._candidate] if self._candidate is not None else []
-            self._candidate = None
-            self._ticket += 1
-            ticket = self._ticket
-            self._status, self._requested, self._reason = SlotState.LOADING, requested, ''
-        self._retire(stale)
-        self._changed()
-        threading.Thread(
-            target=self._load, args=(ticket, loader, check), name='policy-load', daemon=True
-        ).start()
 
-    def swap(self) -> PolicyFacts | None:
+        def load() -> Policy:
+            policy = loader()
+            if check is not None:
+                check(policy)
+            return policy
+
+        with self._state:
+            job = self._exchange.request(requested)
+            stale = self._settle()
+        self._finish(stale)
+        self._start(job, load)
+
+    def rollback(self, loader: Callable[[str], Policy]) -> str:
+        """Go back to the policy before; its session is taken if it is still there.
+
+        Args:
+            loader: Returns what was asked for under a name, as for `load`.
+
+        Returns:
+            What was asked for to get that policy.
+
+        Raises:
+            SlotBusy: another candidate is being loaded.
+            NoPolicy: there was no policy before this one.
+        """
+        with self._state:
+            away = self._active.spec.name if self._active is not None else 'the present policy'
+            job = self._exchange.rollback(away)
+            requested = self._exchange.status.requested
+            stale = self._settle()
+        self._finish(stale)
+        if job is not None:
+            self._start(job, lambda: loader(requested))
+        return requested
+
+    def raised(self, policy: PolicyFacts, error: BcError, loader: Callable[[str], Policy]) -> None:
+        """Take that an inference of a policy raised; its session is made anew, once.
+
+        Args:
+            policy: Facts of the one that raised.
+            error: What it raised.
+            loader: As for `rollback`.
+        """
+        with self._state:
+            job = self._exchange.raised(policy.generation, str(error))
+            stale = self._settle()
+        self._finish(stale)
+        if job is not None:
+            self._start(job, lambda: loader(policy.requested))
+
+    def succeeded(self, policy: PolicyFacts) -> None:
+        """Take that an inference of this policy gave a chunk."""
+        with self._state:
+            self._exchange.succeeded(policy.generation)
+
+    def begin_anew(self) -> None:
+        """Take that somebody has started the robot again: another retry is allowed."""
+        with self._state:
+            self._exchange.begin_anew()
+
+    def executed(self, policy_id: str, sequence: int) -> None:
+        """Take that the robot executes this chunk; see `PolicyExchange.executed`."""
+        with self._state:
+            self._exchange.executed(policy_id, sequence)
+            stale = self._settle()
+        self._finish(stale)
+
+    def swap(self, *, chunks: int = 0) -> PolicyFacts | None:
         """Put a READY candidate in charge, between two inferences.
+
+        Args:
+            chunks: How many chunks were made until now.
 
         Returns:
             Facts of the new policy, or None if there is nothing to take.
         """
-        if self._status is not SlotState.READY:  # the common case, once per inference
+        if self._exchange.candidate is None:  # the common case, once per inference
             return None
-        with self._use:
-            with self._state:
-                if self._status is not SlotState.READY or self._candidate is None:
-                    return None
-                old = [self._policy] if self._policy is not None else []
-                self._policy, self._candidate = self._candidate, None
-                generation = 1 if self._active is None else self._active.generation + 1
-                facts = _facts(self._policy, generation=generation, requested=self._requested)
-                self._active, self._status = facts, SlotState.IDLE
-        self._retire(old)
-        self._changed()
+        with self._use, self._state:
+            session = self._exchange.take(chunks=chunks)
+            if session is None:
+                return None
+            self._policy = self._sessions[session.ticket].policy
+            stale = self._settle()
+            facts = self._active
+        self._finish(stale)
         return facts
 
     def infer(
@@ -197,7 +250,9 @@ class PolicySlot:
     def wait(self, timeout_s: float | None = None) -> SlotStatus:
         """Wait until nothing is being loaded, or the time is up, and return the status."""
         with self._state:
-            self._state.wait_for(lambda: self._status is not SlotState.LOADING, timeout_s)
+            self._state.wait_for(
+                lambda: self._exchange.status.state is not SlotState.LOADING, timeout_s
+            )
         return self.status
 
     def close(self) -> None:
@@ -205,52 +260,86 @@ class PolicySlot:
         idle = self._use.acquire(timeout=CLOSE_TIMEOUT_S)
         try:
             with self._state:
-                self._ticket += 1
-                self._candidate = None
-                if idle:  # else the inference that hangs keeps its policy
+                # An inference that hangs keeps its policy.
+                self._exchange.close(keep_active=not idle)
+                if idle:
                     self._policy = self._active = None
-                self._status = SlotState.IDLE
-                self._state.notify_all()
-                undertaker, self._undertaker = self._undertaker, None
+                stale = self._settle()
         finally:
             if idle:
                 self._use.release()
+        self._finish(stale)
+        with self._state:
+            undertaker, self._undertaker = self._undertaker, None
         if undertaker is not None:
             self._retired.put(None)
             undertaker.join(timeout=CLOSE_TIMEOUT_S)
 
-    def _load(
-        self,
-        ticket: int,
-        loader: Callable[[], Policy],
-        check: Callable[[Policy], None] | None,
-    ) -> None:
+    # Within -----------------------------------------------------------------------------------
+
+    def _start(self, job: Job, loader: Callable[[], Policy]) -> None:
+        threading.Thread(
+            target=self._load, args=(job.ticket, loader), name='policy-load', daemon=True
+        ).start()
+
+    def _load(self, ticket: int, loader: Callable[[], Policy]) -> None:
+        began_s = time.monotonic()
         candidate: Policy | None = None
         reason = ''
         try:
             candidate = loader()
-            if check is not None:
-                check(candidate)
         except BcError as error:
-            candidate, reason = None, str(error)
+            reason = str(error)
         # A candidate must never take the node down, whatever is wrong with it.
         except Exception as error:  # noqa: BLE001
-            candidate, reason = None, f'{type(error).__name__}: {error}'
+            reason = f'{type(error).__name__}: {error}'
             _log.error('unexpected error while loading a policy', exc_info=True)
         with self._state:
-            if ticket != self._ticket:  # closed meanwhile
-                return
-            self._candidate, self._reason = candidate, reason
-            self._status = SlotState.READY if candidate is not None else SlotState.FAILED
-            self._state.notify_all()
+            if candidate is None:
+                self._exchange.failed(ticket, reason)
+            elif self._exchange.loaded(ticket, candidate.policy_id):
+                self._sessions[ticket] = _Session(candidate, time.monotonic() - began_s)
+            stale = self._settle()
         del candidate
-        self._changed()
+        self._finish(stale)
 
-    def _retire(self, box: list[Policy]) -> None:
+    def _settle(self) -> list[_Session]:
+        """Take up what the exchange has decided; return the sessions that are not needed."""
+        changes, held = self._exchange.changes, self._exchange.held
+        while changes:
+            self._untold.append(self._told(changes.popleft()))
+        self._state.notify_all()
+        return [self._sessions.pop(ticket) for ticket in set(self._sessions) - held]
+
+    def _finish(self, stale: list[_Session]) -> None:
+        """Drop sessions and tell changes; holds no lock that an inference needs."""
+        if stale:
+            self._retire(stale)
+        with self._telling:
+            while self._untold:
+                status = self._untold.popleft()
+                if self._on_change is not None:
+                    self._on_change(status)
+
+    def _told(self, status: ExchangeStatus) -> SlotStatus:
+        if status.active is None:
+            self._active = None
+        elif self._active is None or self._active.generation != status.generation:
+            session = self._sessions[status.active.ticket]
+            self._active = _facts(
+                session, generation=status.generation, requested=status.active.requested
+            )
+        return SlotStatus(
+            state=status.state,
+            requested=status.requested,
+            reason=status.reason,
+            active=self._active,
+            remark=status.remark,
+        )
+
+    def _retire(self, box: list[_Session]) -> None:
         # Destroying a session of 1 GB held the interpreter for 85 ms (measured); the thread that
         # infers must not be the one that lets go last. So the list holds the only reference.
-        if not box:
-            return
         with self._state:
             if self._undertaker is None:
                 self._undertaker = threading.Thread(
@@ -258,10 +347,6 @@ class PolicySlot:
                 )
                 self._undertaker.start()
         self._retired.put(box)
-
-    def _changed(self) -> None:
-        if self._on_change is not None:
-            self._on_change(self.status)
 
     def _no_policy(self) -> NoPolicy:
         status = self.status
@@ -271,12 +356,13 @@ class PolicySlot:
         )
 
 
-def _bury(retired: queue.SimpleQueue[list[Policy] | None]) -> None:
+def _bury(retired: queue.SimpleQueue[list[_Session] | None]) -> None:
     while (box := retired.get()) is not None:
         box.clear()
 
 
-def _facts(policy: Policy, *, generation: int, requested: str) -> PolicyFacts:
+def _facts(session: _Session, *, generation: int, requested: str) -> PolicyFacts:
+    policy = session.policy
     return PolicyFacts(
         generation=generation,
         requested=requested,
@@ -287,4 +373,5 @@ def _facts(policy: Policy, *, generation: int, requested: str) -> PolicyFacts:
         path=policy.path,
         warmup_s=policy.warmup_s,
         self_test_error=policy.self_test_error,
+        load_s=session.load_s,
     )

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Base of the deployment's lifecycle nodes.
 
-A sub-class fills `configure activate deactivate cleanup`; a `BcError` raised in one of them
-becomes a FAILURE with its text in the log. With `autostart` the node brings itself up, and a
-failure to do so ends the process with exit code 1, so that a launcher sees it.
+A sub-class fills `configure`, which returns what runs from then on; a `BcError` raised there or
+by what it returned becomes a FAILURE with its text in the log. With `autostart` the node brings
+itself up, and a failure to do so ends the process with exit code 1, so that a launcher sees it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import traceback
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
@@ -27,6 +27,19 @@ _AUTOSTART = Parameter(
     description='Configure and activate without being asked; end the process if that fails.',
     read_only=True,
 )
+
+
+class Running(Protocol):
+    """What a configured node runs. It is made whole by `configure` and dropped after `cleanup`."""
+
+    def activate(self) -> None:
+        """Begin to work."""
+
+    def deactivate(self) -> None:
+        """Stop working; everything stays configured."""
+
+    def cleanup(self) -> None:
+        """Undo `configure`."""
 
 
 class DeploymentNode(LifecycleNode):
@@ -50,6 +63,7 @@ class DeploymentNode(LifecycleNode):
         self.exit_code = EXIT_OK
         self._failed = False
         self._active = False
+        self._running: Running = self
         declare(self, [*parameters, _AUTOSTART])
         self.add_post_set_parameters_callback(self._note_settings)
         self._own = {
@@ -60,8 +74,13 @@ class DeploymentNode(LifecycleNode):
 
     # What a sub-class fills -------------------------------------------------------------
 
-    def configure(self) -> None:
-        """Read parameters and files, make publishers and subscriptions."""
+    def configure(self) -> Running | None:
+        """Read parameters and files, make publishers and subscriptions.
+
+        Returns:
+            What runs from now on; None: the node itself.
+        """
+        return None
 
     def activate(self) -> None:
         """Begin to work."""
@@ -131,8 +150,8 @@ class DeploymentNode(LifecycleNode):
         """Deactivate and clean up, then destroy."""
         if self._active:
             self._active = False
-            self._quietly(self.deactivate)
-        self._quietly(self.cleanup)
+            self._quietly(self._running.deactivate)
+        self._quietly(self._end_running)
         super().destroy_node()
 
     # Lifecycle callbacks -------------------------------------------------------------------
@@ -143,14 +162,14 @@ class DeploymentNode(LifecycleNode):
         def configure() -> None:
             refuse_unknown(self)
             self._tell_parameters()
-            self.configure()
+            self._running = self.configure() or self
 
         return self._guard(configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `activate`."""
         super().on_activate(state)
-        result = self._guard(self.activate)
+        result = self._guard(self._running.activate)
         self._active = result == TransitionCallbackReturn.SUCCESS
         return result
 
@@ -158,18 +177,22 @@ class DeploymentNode(LifecycleNode):
         """See `deactivate`."""
         super().on_deactivate(state)
         self._active = False
-        return self._guard(self.deactivate)
+        return self._guard(self._running.deactivate)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `cleanup`."""
-        return self._guard(self.cleanup)
+        return self._guard(self._end_running)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Come to rest as on deactivation."""
         if self._active:
             self._active = False
-            self._guard(self.deactivate)
-        return self._guard(self.cleanup)
+            self._guard(self._running.deactivate)
+        return self._guard(self._end_running)
+
+    def _end_running(self) -> None:
+        running, self._running = self._running, self
+        running.cleanup()
 
     def _guard(self, step: Callable[[], None]) -> TransitionCallbackReturn:
         try:

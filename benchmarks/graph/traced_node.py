@@ -64,7 +64,7 @@ def trace_observation(module: Any, trace: Trace) -> None:
 def trace_inference(module: Any, trace: Trace) -> None:
     from bc_runtime.ros.convert import to_ns
 
-    node = module.InferenceNode
+    node = module.Inference
     around(node, '_on_observation', lambda _, m: trace.note('arrived', to_ns(m.header.stamp)))
     around(
         node,

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from bc_runtime.policy import OneRetry, Remedy
-from bc_runtime.policy.retry import ENOUGH
+from bc_runtime.policy.retry import ENOUGH, OneRetry, Remedy
 
 
 def test_the_session_is_made_anew_once_and_then_given_up_once() -> None:
