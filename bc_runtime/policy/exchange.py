@@ -172,6 +172,8 @@ class PolicyExchange:
             NoPolicy: there was no policy before this one.
         """
         self._refuse_while_loading('the policy before')
+        if self._candidate is not None and self._candidate[1] is Purpose.ROLLBACK:
+            return None  # asked for twice
         before = self._before
         if before is None:
             raise NoPolicy('there was no other policy before this one')

@@ -84,9 +84,7 @@ class Inference:
         )
         self._publisher = node.create_publisher(bc_msg.ActionChunk, 'action_chunk', qos.DATA)
         self._swaps.begin(requested)
-        node.create_subscription(
-            bc_msg.Observation, 'observation', self._on_observation, qos.DATA
-        )
+        node.create_subscription(bc_msg.Observation, 'observation', self._on_observation, qos.DATA)
         node.create_subscription(
             bc_msg.ExecutionState, 'execution_state', self._on_execution_state, qos.COMMAND
         )

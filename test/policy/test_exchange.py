@@ -71,6 +71,20 @@ def test_a_second_rollback_does_not_bring_back_what_was_sent_away(
         exchange.rollback('a')
 
 
+def test_a_rollback_that_is_asked_for_twice_keeps_the_session_that_is_there(
+    exchange: PolicyExchange,
+) -> None:
+    """Regressions pinned: a chunk executed meanwhile made the second one load the file again."""
+    first = take(exchange, 'a')
+    take(exchange, 'b')
+    assert exchange.rollback('b') is None
+    exchange.executed('b', 1)
+    assert exchange.rollback('b') is None
+    session = exchange.take(chunks=1)
+    assert session is not None
+    assert session.ticket == first
+
+
 def test_a_late_rollback_does_not_bring_back_what_had_no_chunk_executed(
     exchange: PolicyExchange,
 ) -> None:
