@@ -11,9 +11,6 @@ from bc_runtime.spec.joint_config import JOINT_UNITS
 from bc_runtime.spec.policy_spec import PolicySpec
 from bc_runtime.spec.robot_config import RobotConfig
 
-#: Command types that carry joint positions, unless `interface` says velocity.
-POSITION_COMMANDS = ('joint_trajectory', 'float64_multi_array', 'joint_state')
-
 #: Kinds that a driver of joint positions can be given. Velocities are integrated from the last
 #: command on, so that the driver still gets positions.
 _POSITION_KINDS = (

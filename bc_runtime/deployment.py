@@ -48,15 +48,6 @@ OWNED_PARAMETERS = (
     'directory',
 )
 
-#: Message types of the command kinds of a robot's YAML.
-COMMAND_MESSAGES = {
-    'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
-    'float64_multi_array': 'std_msgs/msg/Float64MultiArray',
-    'joint_state': 'sensor_msgs/msg/JointState',
-    'twist': 'geometry_msgs/msg/Twist',
-    'twist_stamped': 'geometry_msgs/msg/TwistStamped',
-}
-
 #: What the nodes of a shadow say and hear in another place than the policy in charge.
 SHADOW_REMAPPINGS = MappingProxyType(
     {
@@ -352,7 +343,7 @@ def recorded_topics(robot: RobotConfig, images: str) -> list[tuple[str, str]]:
     if robot.joint_states.topic:
         topics[robot.joint_states.topic] = 'sensor_msgs/msg/JointState'
     topics[robot.instruction_topic] = 'std_msgs/msg/String'
-    topics[robot.command.topic] = COMMAND_MESSAGES[robot.command.type]
+    topics[robot.command.topic] = robot.command.kind.message
     if robot.human.estop_topic:
         topics[robot.human.estop_topic] = 'std_msgs/msg/Bool'
     if robot.human.takeover_topic:

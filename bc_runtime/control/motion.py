@@ -222,7 +222,7 @@ class PositionMotion(Motion):
 
     def __init__(self, robot: RobotConfig, options: ControlOptions) -> None:
         super().__init__(robot, options)
-        self._has_tail = robot.command.type == 'joint_trajectory'
+        self._has_tail = robot.command.kind.ends_at_rest
         self._jerk = options.jerk
         # In a dry run the robot does not follow.
         self._reach = math.inf if options.dry_run else _LEASH * robot.tolerances.tracking

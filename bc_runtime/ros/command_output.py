@@ -12,6 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 import contextlib
+from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import Twist, TwistStamped, Vector3
@@ -54,16 +55,10 @@ class CommandOutput:
         self._dt_s = 1.0 / robot.command.rate_hz
         self._velocities = robot.command.takes_velocities
         self._clock = node.get_clock()
-        if robot.command.type == 'joint_trajectory':
+        if robot.command.kind.ends_at_rest:
             self._check_tail()
-        kinds: dict[str, tuple[type[Any], Callable[[LimiterStep], Any]]] = {
-            'joint_trajectory': (JointTrajectory, self._trajectory),
-            'float64_multi_array': (Float64MultiArray, self._array),
-            'joint_state': (JointState, self._joint_state),
-            'twist': (Twist, self._twist),
-            'twist_stamped': (TwistStamped, self._twist_stamped),
-        }
-        message, self._make = kinds[robot.command.type]
+        message, make = FORMS[robot.command.type]
+        self._make: Callable[[LimiterStep], Any] = partial(make, self)
         self.topic = node.resolve_topic_name(robot.command.topic)
         self._publisher = (
             None if dry_run else node.create_publisher(message, self.topic, qos.COMMAND)
@@ -133,3 +128,13 @@ class CommandOutput:
         msg.header.stamp = self._clock.now().to_msg()
         msg.header.frame_id = self._robot.command.frame_id
         return msg
+
+
+#: Kind of command -> its message, and what makes it of a command.
+FORMS: dict[str, tuple[type[Any], Callable[[CommandOutput, LimiterStep], Any]]] = {
+    'joint_trajectory': (JointTrajectory, CommandOutput._trajectory),
+    'float64_multi_array': (Float64MultiArray, CommandOutput._array),
+    'joint_state': (JointState, CommandOutput._joint_state),
+    'twist': (Twist, CommandOutput._twist),
+    'twist_stamped': (TwistStamped, CommandOutput._twist_stamped),
+}

@@ -9,31 +9,19 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
+from bc_runtime.spec.command_kinds import (
+    COMMAND_KINDS,
+    CommandKind,
+    kinds_that_carry,
+    kinds_with,
+)
 from bc_runtime.spec.errors import available
 from bc_runtime.spec.fields import Fields
 from bc_runtime.spec.joint_config import TWIST_AXES, AxisLimits, JointConfig, axis_joint
 from bc_runtime.spec.schema import Checked, Key
 
-TWIST_COMMANDS = ('twist', 'twist_stamped')
-#: When what is sent in a tick acts, by type, in periods after the tick. The point of a trajectory
-#: is to be reached at the end of the period. A set-point, position or velocity, acts at once and
-#: stands for the period, like an action that was held in training.
-ACTS_AFTER: Mapping[str, float] = MappingProxyType(
-    {
-        'joint_trajectory': 1.0,
-        'float64_multi_array': 0.0,
-        'joint_state': 0.0,
-        **dict.fromkeys(TWIST_COMMANDS, 0.0),
-    }
-)
-COMMAND_TYPES = tuple(ACTS_AFTER)
-#: Command types whose numbers may be positions or velocities, as the driver takes them.
-TWO_INTERFACES = ('float64_multi_array', 'joint_state')
-INTERFACES = ('position', 'velocity')
-
-
-_JOINT_COMMANDS = tuple(kind for kind in COMMAND_TYPES if kind not in TWIST_COMMANDS)
-_NO_AXES: Mapping[str, AxisLimits] = MappingProxyType({})
+#: What the numbers of a command may be, with the plural.
+INTERFACES = {'position': 'positions', 'velocity': 'velocities'}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +37,7 @@ class CommandConfig(Checked):
         str,
         Key(
             'the message: [command_outputs.md](../how-to/command_outputs.md)',
-            choices=COMMAND_TYPES,
+            choices=tuple(COMMAND_KINDS),
         ),
     ]
     topic: Annotated[str, Key('of the commands', topic=True)]
@@ -57,7 +45,7 @@ class CommandConfig(Checked):
         tuple[str, ...],
         Key(
             "the driver's order; every joint of the robot exactly once",
-            only_if=('type', _JOINT_COMMANDS),
+            only_if=('type', kinds_with(moves_axes=False)),
             otherwise=(),
             refusal='a Twist commands no joints; give the limits of its axes in `axes`',
         ),
@@ -66,8 +54,8 @@ class CommandConfig(Checked):
         Mapping[str, AxisLimits],
         Key(
             'limits by axis (`linear.x` … `angular.z`)',
-            only_if=('type', TWIST_COMMANDS),
-            otherwise=_NO_AXES,
+            only_if=('type', kinds_with(moves_axes=True)),
+            otherwise=MappingProxyType({}),
             names=tuple(TWIST_AXES),
             unknown_name='a Twist has no such axis; axes',
             none_given='expected at least one axis with its limits, e.g. '
@@ -78,8 +66,8 @@ class CommandConfig(Checked):
         str,
         Key(
             'what the numbers are; `velocity` for `float64_multi_array` and `joint_state` only',
-            choices=INTERFACES,
-            only_if=('type', _JOINT_COMMANDS),
+            choices=tuple(INTERFACES),
+            only_if=('type', kinds_with(moves_axes=False)),
             otherwise='velocity',
         ),
     ] = 'position'
@@ -87,7 +75,7 @@ class CommandConfig(Checked):
         str,
         Key(
             'frame that the Twist is expressed in',
-            only_if=('type', ('twist_stamped',)),
+            only_if=('type', kinds_with(has_frame=True)),
             otherwise='',
         ),
     ] = 'base_link'
@@ -104,14 +92,19 @@ class CommandConfig(Checked):
     axis_joints: tuple[JointConfig, ...] = ()
 
     @property
+    def kind(self) -> CommandKind:
+        """What is known of its type."""
+        return COMMAND_KINDS[self.type]
+
+    @property
     def is_twist(self) -> bool:
         """Whether the robot takes velocities of its body instead of its joints."""
-        return self.type in TWIST_COMMANDS
+        return self.kind.moves_axes
 
     @property
     def acts_after_s(self) -> float:
-        """How long after a tick the command of that tick acts [s]: see `ACTS_AFTER`."""
-        return ACTS_AFTER[self.type] / self.rate_hz
+        """How long after a tick the command of that tick acts [s]: see `CommandKind`."""
+        return self.kind.acts_after / self.rate_hz
 
     @property
     def takes_velocities(self) -> bool:
@@ -124,11 +117,12 @@ class CommandConfig(Checked):
             axes = tuple(axis_joint(name, limits) for name, limits in self.axes.items())
             given: dict[str, Any] = {'joints': tuple(self.axes), 'axis_joints': axes}
             return replace(self, **given)
-        if self.takes_velocities and self.type not in TWO_INTERFACES:
+        if self.interface not in self.kind.interfaces:
             raise f.fail(
                 'interface',
-                f'a {self.type} carries positions; types that may carry velocities: '
-                f'{available(TWO_INTERFACES)}',
+                f'a {self.type} carries {INTERFACES[self.kind.interfaces[0]]}; types that may '
+                f'carry {INTERFACES[self.interface]}: '
+                f'{available(kinds_that_carry(self.interface))}',
             )
         return self
 

@@ -17,7 +17,7 @@ from bc_runtime.control import ControlLoop, ControlOptions
 from bc_runtime.execution import ActionChunk
 from bc_runtime.safety import Event, State
 from bc_runtime.spec import PolicySpec, RobotConfig
-from bc_runtime.spec.command_config import ACTS_AFTER, COMMAND_TYPES
+from bc_runtime.spec.command_kinds import COMMAND_KINDS
 
 S = 1_000_000_000
 DT = 10_000_000
@@ -168,7 +168,8 @@ def _agrees(begun: int, seen: list[tuple], actions: np.ndarray, *, after: int, o
 
 
 def test_each_kind_of_output_says_when_it_acts():
-    assert set(COMMAND_TYPES) == set(ACTS_AFTER)
-    assert {name for name, after in ACTS_AFTER.items() if after} == {'joint_trajectory'}
+    assert {output.split()[0] for output in OUTPUTS} == set(COMMAND_KINDS)
+    late = {name for name, kind in COMMAND_KINDS.items() if kind.acts_after}
+    assert late == {'joint_trajectory'}
     assert robot('joint_trajectory').command.acts_after_s == pytest.approx(0.01)
     assert robot('twist').command.acts_after_s == 0.0

@@ -117,12 +117,11 @@ def test_recorded_topics_are_documented() -> None:
 
 
 def test_command_types_are_documented() -> None:
-    from bc_runtime.binding import POSITION_COMMANDS
-    from bc_runtime.deployment import COMMAND_MESSAGES
+    from bc_runtime.spec.command_kinds import COMMAND_KINDS
 
     table = {cells[0].strip('`'): cells[1].strip('`') for cells in rows(REFERENCE / 'topics.md')}
-    assert {kind: table.get(kind) for kind in POSITION_COMMANDS} == {
-        kind: COMMAND_MESSAGES[kind] for kind in POSITION_COMMANDS
+    assert {kind: table.get(kind) for kind in COMMAND_KINDS} == {
+        name: kind.message for name, kind in COMMAND_KINDS.items()
     }
 
 
