@@ -15,7 +15,6 @@ import time
 
 import cv2
 from geometry_msgs.msg import Twist
-from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from bc_msgs import msg as bc_msg
@@ -24,6 +23,7 @@ from bc_runtime.ros import qos
 from bc_runtime.ros.parameters import Parameter, declare
 from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK, run_node
 from bc_runtime.ros.sim_pictures import jpeg_message, raw_message
+from bc_runtime.ros.untyped import PlainNode
 from bc_runtime.sim.car import CarSim
 from bc_runtime.sim.car_painter import CarPainter
 from bc_runtime.sim.errors import SimError
@@ -50,7 +50,7 @@ PARAMETERS = (
 )
 
 
-class CarNode(Node):
+class CarNode(PlainNode):
     """See the module's docstring."""
 
     def __init__(self) -> None:

@@ -8,6 +8,7 @@ from array import array
 import math
 import threading
 
+from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
@@ -75,7 +76,7 @@ class ControllerReport:
         result: TickResult,
         loop: ControlLoop,
         tick: Tick,
-        stamp: convert.Time,
+        stamp: Time,
         duration_ns: int,
     ) -> None:
         if any(t.previous is State.INACTIVE for t in result.transitions):
@@ -109,9 +110,7 @@ class ControllerReport:
         msg.speed_scale = result.speed_scale
         self._status_publisher.publish(msg)
 
-    def _publish_execution_state(
-        self, result: TickResult, loop: ControlLoop, stamp: convert.Time
-    ) -> None:
+    def _publish_execution_state(self, result: TickResult, loop: ControlLoop, stamp: Time) -> None:
         msg = bc_msg.ExecutionState(
             epoch=result.epoch,
             state=result.state.value,
@@ -129,7 +128,7 @@ class ControllerReport:
         self._execution_publisher.publish(msg)
 
     def _joints(
-        self, stamp: convert.Time, positions: tuple[float, ...], velocities: tuple[float, ...]
+        self, stamp: Time, positions: tuple[float, ...], velocities: tuple[float, ...]
     ) -> JointState:
         msg = JointState(
             name=self._names, position=array('d', positions), velocity=array('d', velocities)

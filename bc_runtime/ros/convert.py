@@ -51,7 +51,7 @@ def sender_of(info: Mapping[str, Any]) -> bytes | None:
 def to_bytes(values: NDArray[np.generic]) -> array[int]:
     """Return the elements as the byte array that rosidl takes without looking at each element."""
     data = array('B')
-    data.frombytes(memoryview(np.ascontiguousarray(values)).cast('B'))
+    data.frombytes(np.ascontiguousarray(values).data.cast('B'))
     return data
 
 

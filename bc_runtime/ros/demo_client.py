@@ -139,6 +139,8 @@ class DemoClient:
     def policy_title(self) -> str:
         """Return name, family, id and provider of the policy in charge."""
         info = self.policy
+        if info is None:
+            return 'no policy'
         return f'{info.name} ({info.family}), {info.policy_id[:12]}, on {info.provider}'
 
     # Waiting -----------------------------------------------------------------------------------
@@ -287,7 +289,7 @@ class DemoClient:
             termination = self._watch(start + timeout_s, each)
             self.call('controller/stop', Trigger.Request())
             self.wait_for(
-                lambda: self.status.state in ('READY', 'HELD', 'FAULT', 'ESTOP'),
+                lambda: self._state() in ('READY', 'HELD', 'FAULT', 'ESTOP'),
                 'the robot to come to rest',
                 timeout_s=_CALL_TIMEOUT_S,
             )
@@ -300,7 +302,7 @@ class DemoClient:
             seed=seed,
             instruction=words,
             success=termination == 'success',
-            wrong_object=bool(self.task and self.task.wrong_object),
+            wrong_object=self._wrong_object(),
             duration_s=time.monotonic() - start,
             termination=termination,
             bag=recording.path,
@@ -311,13 +313,19 @@ class DemoClient:
         while time.monotonic() < deadline:
             self.spin()
             each()
-            state = self.status.state if self.status else ''
+            state = self._state()
             started = started or state in ('ALIGN', 'AUTO', 'SLOW')
             if self.task is not None and self.task.success:
                 return 'success'
             if started and state in ('READY', 'HELD', 'FAULT', 'ESTOP', 'INACTIVE'):
-                return f'{state}: {self.status.reason}'
-        return 'wrong_object' if self.task and self.task.wrong_object else 'timeout'
+                return f'{state}: {self.status.reason if self.status else ""}'
+        return 'wrong_object' if self._wrong_object() else 'timeout'
+
+    def _state(self) -> str:
+        return str(self.status.state) if self.status else ''
+
+    def _wrong_object(self) -> bool:
+        return bool(self.task and self.task.wrong_object)
 
     def _label(self, termination: str) -> None:
         outcome = bc_msg.Episode.OUTCOME_FAILURE

@@ -29,6 +29,7 @@ from bc_runtime.ros.model_folders import ModelFolders
 from bc_runtime.ros.policy_swaps import PolicySwaps
 from bc_runtime.ros.runtime import run_node
 from bc_runtime.ros.scheduling import hold_back_this_thread
+from bc_runtime.ros.untyped import value_of
 from bc_runtime.spec import BcError, ObservationError, RobotConfig
 
 #: The worker looks at the clock this often for triggers that wait for a time [s].
@@ -58,10 +59,9 @@ class Inference:
     """
 
     def __init__(self, node: DeploymentNode, *, first_model: str, requested: str) -> None:
-        value = lambda name: node.get_parameter(name).value  # noqa: E731
         self._node = node
         self._shadow = role_of(node) == 'shadow'
-        self._waits_for_time = value('trigger') != 'as_fast_as_possible'
+        self._waits_for_time = value_of(node, 'trigger') != 'as_fast_as_possible'
         self._wake = threading.Condition()
         self._fresh = False
         self._end = threading.Event()
@@ -70,8 +70,8 @@ class Inference:
         self._patience = Patience()
         self._swaps = PolicySwaps(
             node,
-            robot=RobotConfig.from_file(robot_file(value('robot'))),
-            folders=ModelFolders.of(value('model_directories'), first_model),
+            robot=RobotConfig.from_file(robot_file(value_of(node, 'robot'))),
+            folders=ModelFolders.of(value_of(node, 'model_directories'), first_model),
             judged=not self._shadow,
             on_ready=self._wake_worker,
             on_active=lambda active: self._patience.restart(active.warmup_s),

@@ -9,6 +9,7 @@ from rclpy.node import Node
 from bc_runtime.inference_loop import TriggerOptions
 from bc_runtime.ros.parameters import Parameter
 from bc_runtime.ros.scheduling import step_forward
+from bc_runtime.ros.untyped import value_of
 from bc_runtime.spec import ConfigError
 from bc_runtime.spec.errors import available
 
@@ -103,12 +104,11 @@ PARAMETERS = (
 
 def trigger_options(node: Node) -> TriggerOptions:
     """Return when to infer, as the node's parameters say."""
-    value = lambda name: node.get_parameter(name).value  # noqa: E731
     return TriggerOptions(
-        mode=value('trigger'),
-        rate_hz=value('trigger_rate_hz'),
-        n_action_steps=value('n_action_steps'),
-        horizon_s=value('trigger_horizon_s'),
+        mode=value_of(node, 'trigger'),
+        rate_hz=value_of(node, 'trigger_rate_hz'),
+        n_action_steps=value_of(node, 'n_action_steps'),
+        horizon_s=value_of(node, 'trigger_horizon_s'),
     )
 
 

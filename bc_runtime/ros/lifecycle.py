@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 import traceback
 from typing import ClassVar, Protocol
 
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 
 from bc_runtime.live_settings import LiveSettings
 from bc_runtime.ros.parameters import Parameter, declare, refuse_unknown
 from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK
+from bc_runtime.ros.untyped import LifecycleBase
 from bc_runtime.spec.errors import BcError
 
 _AUTOSTART = Parameter(
@@ -42,7 +43,7 @@ class Running(Protocol):
         """Undo `configure`."""
 
 
-class DeploymentNode(LifecycleNode):
+class DeploymentNode(LifecycleBase):
     """A lifecycle node that can start itself and comes to rest before its process ends."""
 
     #: Parameters that a sub-class notes and takes up itself: setting them only begins something.

@@ -37,4 +37,5 @@ def message_class(name: str) -> type[Any]:
         raise ConfigError(
             f'{package} has no message {message!r}; it has: {available(known)}.{hint}'
         )
-    return found
+    message_type: type[Any] = found
+    return message_type

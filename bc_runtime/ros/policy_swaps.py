@@ -30,6 +30,7 @@ from bc_runtime.ros import qos
 from bc_runtime.ros.lifecycle import DeploymentNode
 from bc_runtime.ros.model_folders import ModelFolders
 from bc_runtime.ros.policy_info import policy_info
+from bc_runtime.ros.untyped import value_of
 from bc_runtime.spec import PolicyError, RobotConfig
 
 _LOAD_TIMEOUT_S = 120.0
@@ -95,14 +96,13 @@ class PolicySwaps:
         Raises:
             BcError: it is not there, not allowed, damaged, or made for another robot.
         """
-        value = lambda name: self._node.get_parameter(name).value  # noqa: E731
         policy = load_policy(
             requested,
             model_dirs=self._folders.searched,
             allowed_dirs=self._folders.allowed_for(requested),
-            providers=tuple(value('providers')),
-            allow_fallback=value('allow_fallback'),
-            threads=value('threads'),
+            providers=tuple(value_of(self._node, 'providers')),
+            allow_fallback=value_of(self._node, 'allow_fallback'),
+            threads=value_of(self._node, 'threads'),
         )
         check_binding(policy.spec, self._robot)
         return policy

@@ -314,7 +314,7 @@ class PreflightServer:
     # Graph ------------------------------------------------------------------------------------
 
     def _resolved(self, topic: str) -> str:
-        return self._node.resolve_topic_name(topic)
+        return str(self._node.resolve_topic_name(topic))
 
     def _others(self) -> list[str]:
         if self._dry_run:

@@ -126,7 +126,7 @@ class RunPolicyServer:
 
     def listeners(self) -> int:
         """Return how many clients hear the feedback; each one subscribes to it."""
-        return self._node.count_subscribers(self._feedback)
+        return int(self._node.count_subscribers(self._feedback))
 
     async def pause(self) -> None:
         """Wait for the next feedback period."""

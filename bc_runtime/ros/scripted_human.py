@@ -73,7 +73,7 @@ class ScriptedHuman:
         self._leader = node.create_publisher(JointState, human.teleop_topic, qos.SENSOR)
         self._resume = node.create_client(Trigger, 'controller/resume')
         node.create_subscription(JointState, 'controller/command', self._on_command, qos.DATA)
-        self._command: JointState | None = None
+        self._command = JointState()  # empty: none has come
         self._phase = _Phase.DONE
         self._since: float | None = None
         self._start: list[float] = []
@@ -97,7 +97,7 @@ class ScriptedHuman:
         self._command = msg
 
     def _now(self) -> float:
-        return self._node.get_clock().now().nanoseconds * 1e-9
+        return float(self._node.get_clock().now().nanoseconds * 1e-9)
 
     def _enter(self, phase: _Phase) -> None:
         self._phase, self._since = phase, None
@@ -111,7 +111,7 @@ class ScriptedHuman:
     def _act(self) -> None:
         held = self._phase in (_Phase.ALIGNING, _Phase.MOVING)
         if self._phase is _Phase.WATCHING:
-            if self._state != 'AUTO' or self._command is None:
+            if self._state != 'AUTO' or not self._command.name:
                 self._since = None
             elif self._lasting() > WATCH_S:
                 self._enter(_Phase.ALIGNING)

@@ -24,7 +24,6 @@ from typing import NamedTuple
 from builtin_interfaces.msg import Time
 import cv2
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -38,6 +37,7 @@ from bc_runtime.ros.parameters import declare
 from bc_runtime.ros.runtime import EXIT_FAILED, EXIT_OK, run_node
 from bc_runtime.ros.sim_parameters import PARAMETERS, fault_plan
 from bc_runtime.ros.sim_pictures import jpeg_message, raw_message
+from bc_runtime.ros.untyped import PlainNode
 from bc_runtime.sim.arm import ArmSim, GeometrySnapshot
 from bc_runtime.sim.driver import Driver, in_robot_order, joint_order
 from bc_runtime.sim.errors import SimError
@@ -79,7 +79,7 @@ class _Shot(NamedTuple):
     due_s: float
 
 
-class SimNode(Node):
+class SimNode(PlainNode):
     """See the module's docstring."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ def raw_message(picture: Picture, *, camera: str, stamp: Time) -> bytes:
     msg.header.stamp = stamp
     msg.header.frame_id = f'{camera}_optical_frame'
     empty: bytes = serialize_message(msg)
-    pixels = memoryview(np.ascontiguousarray(picture)).cast('B')
+    pixels = np.ascontiguousarray(picture).data.cast('B')
     return b''.join((empty[:-4], pixels.nbytes.to_bytes(4, sys.byteorder), pixels))
 
 

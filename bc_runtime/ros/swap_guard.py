@@ -41,7 +41,7 @@ class SwapGuard:
 
     def attend(self) -> None:
         """Act if the plan has sent a policy away."""
-        if self._loop.plan.rollback is None:
+        if not self._waits():
             return
         with self._lock:
             back, self._loop.plan.rollback = self._loop.plan.rollback, None
@@ -59,6 +59,9 @@ class SwapGuard:
                 'inference/rollback is not served; set the parameter model of the inference node '
                 'to the old policy'
             )
+
+    def _waits(self) -> bool:
+        return self._loop.plan.rollback is not None
 
     def _answered(self, future: Any) -> None:
         response = future.result()
