@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {
     'observation_node.py': 'observation',
     'inference_node.py': 'inference',
+    'policy_swaps.py': 'inference',
     'controller_node.py': 'controller',
     'controller_report.py': 'controller',
     'command_output.py': 'controller',
