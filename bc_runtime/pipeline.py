@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 import math
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from bc_runtime.binding import check_binding
@@ -94,7 +95,15 @@ class Pipeline:
         self.assembler.push_joint_state(
             stamp_ns=t_ns, arrival_ns=t_ns, names=names, position=position, velocity=velocity
         )
-        self.control.on_joint_state(names, position, arrival_ns=t_ns)
+        stamp_ns = t_ns if self.robot.joint_states.clock == 'header' else 0
+        self.control.on_joint_state(
+            names,
+            position,
+            np.asarray(velocity, dtype=np.float64).tolist(),
+            arrival_ns=t_ns,
+            ros_ns=t_ns,
+            stamp_ns=stamp_ns,
+        )
 
     def push_image(self, t_ns: int, camera: str, image: RawImage | CompressedImage) -> None:
         """Take a picture made at a time [ns]."""
@@ -156,6 +165,11 @@ class Pipeline:
             valid=observation.valid,
             reasons=[str(reason) for reason in observation.reasons],
             arrival_ns=t_ns,
+            streams={report.name: report.reason for report in observation.streams},
+            ages_s={
+                report.name: math.nan if report.age_ns is None else report.age_ns * 1e-9
+                for report in observation.streams
+            },
         )
         if observation.valid:
             self._inference.on_observation(

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import math
+from types import MappingProxyType
 
 from bc_runtime.control.grippers import grippers_of
 from bc_runtime.control.human_port import HumanPort
 from bc_runtime.control.joint_monitor import JointMonitor
 from bc_runtime.control.latch import Latch
+from bc_runtime.control.limiter_share import LimiterShare
 from bc_runtime.control.motion import make_motion
 from bc_runtime.control.no_joints import NoJoints
 from bc_runtime.control.observation_monitor import ObservationMonitor
@@ -24,7 +26,8 @@ from bc_runtime.control.plan_clock import PlanClock
 from bc_runtime.control.requests import Reply, Requests
 from bc_runtime.control.silence import Silence
 from bc_runtime.control.surroundings import Surroundings
-from bc_runtime.control.tick import TickResult, accepting
+from bc_runtime.control.tick import TickResult
+from bc_runtime.control.tick_results import TickResults
 from bc_runtime.execution import ActionChunk
 from bc_runtime.safety import (
     Action,
@@ -88,7 +91,8 @@ class ControlLoop:
         self._estop = Latch()
         self._facts: dict[Flag, str] = {}
         self._faults: dict[Flag, str] = {}
-        self._newest_used = 0
+        self._limiter_share = LimiterShare(dt_s)
+        self._results = TickResults(self._motion, self.plan, self._robot_says)
         self._sent: tuple[float, ...] | None = None
         self._zeros_left = 0
         self.conditions: Conditions | None = None
@@ -147,10 +151,14 @@ class ControlLoop:
         velocities: Sequence[float] = (),
         *,
         arrival_ns: int,
+        ros_ns: int | None = None,
         stamp_ns: int = 0,
     ) -> bool:
-        """Take measured positions; `arrival_ns` is monotonic; return whether they count."""
-        return self._robot_says.update(
+        """Take measured positions, which arrived at `arrival_ns` (monotonic) and `ros_ns`.
+
+        Without `ros_ns` both clocks are one. Returns whether the positions count.
+        """
+        counts = self._robot_says.update(
             names,
             positions,
             velocities,
@@ -159,10 +167,27 @@ class ControlLoop:
             stamp_ns=stamp_ns,
             may_jump=self.state not in DRIVEN_STATES,
         )
+        if counts:
+            ros_ns = arrival_ns if ros_ns is None else ros_ns
+            self.surroundings.on_joint_state(
+                names, positions, mono_ns=arrival_ns, ros_ns=ros_ns, stamp_ns=stamp_ns
+            )
+        return counts
 
-    def on_observation(self, *, valid: bool, reasons: Sequence[str], arrival_ns: int) -> None:
-        """Take the status of an observation; `arrival_ns` is monotonic."""
+    def on_observation(
+        self,
+        *,
+        valid: bool,
+        reasons: Sequence[str],
+        arrival_ns: int,
+        streams: Mapping[str, str] = MappingProxyType({}),
+        ages_s: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """Take the status of an observation and of its streams (`Surroundings.on_observation`)."""
         self._observations.update(valid=valid, reasons=reasons, arrival_ns=arrival_ns)
+        self.surroundings.on_observation(
+            streams, mono_ns=arrival_ns, waits=not valid, ages_s=ages_s
+        )
 
     def on_chunk(self, chunk: ActionChunk) -> str:
         """Take a chunk; return why it does not count, empty if it does."""
@@ -257,7 +282,17 @@ class ControlLoop:
         command = self._command(step, point, mono_ns)
         self._note(command, mono_ns)
         self.plan.advance(step.speed_scale, self.dt_ns)
-        result = self._result(step, point, command, mono_ns, ros_ns)
+        result = self._results.make(
+            step,
+            point,
+            command,
+            epoch=self.epoch,
+            rehearsing=self.rehearsing,
+            finished=step.memory.finished and not self._rolls(step, mono_ns),
+            mono_ns=mono_ns,
+            ros_ns=ros_ns,
+        )
+        self._facts[Flag.LIMITER_ACTIVE] = self._limiter_share.note(result, mono_ns)
         self._silence.decided(speaks=command is not None, mono_ns=mono_ns)
         return result
 
@@ -310,7 +345,7 @@ class ControlLoop:
             for action in transition.actions:
                 if action is Action.NEW_EPOCH:
                     self.plan.clear(transition.epoch, now_ns=ros_ns)
-                    self._newest_used = 0
+                    self._results.begin_epoch()
                 elif action is Action.SEED_MEASURED:
                     # While commands are being sent a seed is a jump: not for a hair's breadth.
                     self._silence.ask_for_seed(always=self._sent is None)
@@ -406,44 +441,3 @@ class ControlLoop:
         """Return whether the end has to wait until a velocity has been brought to zero."""
         waited_s = (mono_ns - step.memory.since_ns) * 1e-9
         return self.rolls and waited_s < self._supervisor.config.brake_timeout_s
-
-    # What goes out ----------------------------------------------------------------------------
-
-    def _result(
-        self,
-        step: SupervisorStep,
-        point: PlanPoint | None,
-        command: LimiterStep | None,
-        mono_ns: int,
-        ros_ns: int,
-    ) -> TickResult:
-        following = step.source is Source.POLICY and point is not None and command is not None
-        latency_s, deviation = math.nan, 0.0
-        if following and point is not None and command is not None:
-            if point.sequence > self._newest_used:
-                # The first chunk has waited for ALIGN; that is no latency.
-                latency_s = point.age_s if self._newest_used else math.nan
-                self._newest_used = point.sequence
-            deviation = self._motion.deviation(point, command)
-        return TickResult(
-            state=step.state,
-            source=step.source,
-            reasons=step.reasons,
-            stop_code=step.memory.reason,
-            stop_text=step.memory.reason_text,
-            transitions=step.transitions,
-            epoch=self._supervisor.epoch,
-            command=command,
-            setpoint=None if point is None else self._motion.wanted(point),
-            speed_scale=step.speed_scale,
-            accepting=accepting(step) or (self.rehearsing and step.state is State.READY),
-            finished=step.memory.finished and not self._rolls(step, mono_ns),
-            chunk_sequence=point.sequence if following and point is not None else 0,
-            live_chunks=0 if point is None else point.chunks,
-            remaining_s=0.0 if point is None else self.plan.remaining_s(ros_ns),
-            latency_s=latency_s,
-            observation_age_s=math.nan if point is None else point.age_s,
-            joint_state_age_s=self._robot_says.age_s(mono_ns),
-            tracking_error=self._robot_says.error,
-            deviation=deviation,
-        )

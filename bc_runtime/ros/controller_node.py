@@ -23,7 +23,6 @@ from std_srvs.srv import Trigger
 from bc_msgs import msg as bc_msg
 from bc_runtime.binding import check_actions
 from bc_runtime.control import ControlLoop, TickResult
-from bc_runtime.control.limiter_share import LimiterShare
 from bc_runtime.control.preflight import PolicyFacts
 from bc_runtime.control.requests import Reply
 from bc_runtime.deployment import BRAKE_MARGIN_S, longest_stop_s
@@ -131,7 +130,6 @@ class ControllerNode(DeploymentNode):
         self._diagnostics = Diagnostics(self, self._diagnose)
         if not self._dry_run:  # there the other one has the robot; this one only watches
             CommanderWatch(self, self._loop, self._lock, self._output.topic)
-        self._limiter = LimiterShare(self._loop.dt_ns * 1e-9)
         steady_timer(self, SAY_S, self._say)
         self._loop.post(Event.CONFIGURED)
         priority, cpu = (self.get_parameter(name).value for name in ('realtime_priority', 'cpu'))
@@ -216,16 +214,14 @@ class ControllerNode(DeploymentNode):
         stamp_ns = convert.to_ns(msg.header.stamp) if by_header else 0
         ros_ns, mono_ns = self.get_clock().now().nanoseconds, time.monotonic_ns()
         with self._lock:
-            if self._loop.on_joint_state(
+            self._loop.on_joint_state(
                 msg.name,
                 msg.position,
                 msg.velocity,
                 arrival_ns=mono_ns,
+                ros_ns=ros_ns,
                 stamp_ns=stamp_ns,
-            ):
-                self._loop.surroundings.on_joint_state(
-                    msg.name, msg.position, mono_ns=mono_ns, ros_ns=ros_ns, stamp_ns=stamp_ns
-                )
+            )
 
     def _on_chunk(self, msg: bc_msg.ActionChunk) -> None:
         try:
@@ -243,12 +239,11 @@ class ControllerNode(DeploymentNode):
 
     def _on_observation(self, msg: bc_msg.ObservationStatus) -> None:
         with self._lock:
-            now_ns = time.monotonic_ns()
-            self._loop.on_observation(valid=msg.valid, reasons=msg.reasons, arrival_ns=now_ns)
-            self._loop.surroundings.on_observation(
-                {stream.name: stream.reason for stream in msg.streams},
-                mono_ns=now_ns,
-                waits=not msg.valid,
+            self._loop.on_observation(
+                valid=msg.valid,
+                reasons=msg.reasons,
+                arrival_ns=time.monotonic_ns(),
+                streams={stream.name: stream.reason for stream in msg.streams},
                 ages_s={stream.name: stream.age for stream in msg.streams},
             )
 
@@ -354,7 +349,6 @@ class ControllerNode(DeploymentNode):
                     wall_ns=wall_ns,
                 )
                 self._deadline = deadline
-                self._loop.set_fact(Flag.LIMITER_ACTIVE, self._limiter.note(result, start_ns))
             if result.command is not None and not self._dry_run:
                 self._send(result.command)
             done = True

@@ -37,7 +37,6 @@ class Node(ControllerNode):
         self._clocks = SimpleNamespace(
             read=lambda: (rig.t, rig.t, rig.t), went_back=False, simulated=False
         )
-        self._limiter = SimpleNamespace(note=lambda *_: '')
         self._report = SimpleNamespace(publish=lambda result, *_, **__: rig.results.append(result))
 
     def get_logger(self) -> MagicMock:
@@ -72,7 +71,7 @@ class NodeTicks:
         where = {
             'clocks': (self.node._clocks, 'read'),
             'loop': (self.loop.plan, 'at'),
-            'limiter share': (self.node._limiter, 'note'),
+            'limiter share': (self.loop._limiter_share, 'note'),
             'make': (self.node._output, 'make'),
             'send': (self.node._output, 'send'),
             'report': (self.node._report, 'publish'),

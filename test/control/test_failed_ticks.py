@@ -31,7 +31,8 @@ STAGES = {
     'checker': lambda loop: (loop._motion._checker, 'check'),
     'command': lambda loop: (loop._motion, 'sent'),
     'note': lambda loop: (loop._robot_says, 'commanded'),
-    'result': lambda loop: (loop, '_result'),
+    'result': lambda loop: (loop._results, 'make'),
+    'limiter share': lambda loop: (loop._limiter_share, 'note'),
 }
 
 

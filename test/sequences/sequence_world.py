@@ -270,10 +270,9 @@ class World:
                 self.unseen = 0.0
             self._js_came_ns = self.mono
             stamp_ns = stamp if self._stamped else 0
-            if self.loop.on_joint_state(names, values, arrival_ns=self.mono, stamp_ns=stamp_ns):
-                self.loop.surroundings.on_joint_state(
-                    names, values, mono_ns=self.mono, ros_ns=self.ros, stamp_ns=stamp_ns
-                )
+            self.loop.on_joint_state(
+                names, values, arrival_ns=self.mono, ros_ns=self.ros, stamp_ns=stamp_ns
+            )
         self._js_queue = []
 
     def _reported(self, places: Sequence[float]) -> list[float]:
@@ -325,9 +324,8 @@ class World:
         due_ns = min(100_000_000, self.policy.spec.dt_ns) - 1
         if abs(self.ros - self._last_seen) >= due_ns:  # observations are made by the ROS clock
             self._last_seen = self.ros
-            self.loop.on_observation(valid=True, reasons=(), arrival_ns=self.mono)
             streams = {'cameras/front': 'BLANK' if self._dark else ''}
-            self.loop.surroundings.on_observation(streams, mono_ns=self.mono)
+            self.loop.on_observation(valid=True, reasons=(), arrival_ns=self.mono, streams=streams)
             if self.policy.style != 'off' and self.result is not None and self.result.accepting:
                 self._coming.append((self._period + self._latency, self.policy.chunk()))
         while self._coming and self._coming[0][0] <= self._period:
