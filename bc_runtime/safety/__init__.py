@@ -27,7 +27,7 @@ from bc_runtime.safety.fault_matrix import (
     read_fault_matrix,
     read_fault_results,
 )
-from bc_runtime.safety.flags import DEFAULT_RULES, Flag, FlagRule, with_overrides
+from bc_runtime.safety.flags import DEFAULT_RULES, Flag, FlagRule
 from bc_runtime.safety.human import HumanTarget
 from bc_runtime.safety.ingress import ChunkIngress
 from bc_runtime.safety.ingress_types import (
@@ -83,7 +83,7 @@ __all__ = [
     'JerkLimiter', 'jerk_available', 'BrakingTail', 'braking_tail', 'driver_points', 'follow_tail',
     'Checker', 'CheckCode', 'CheckResult', 'audit_commands', 'AuditReport',
     'RestartCount', 'State', 'Source', 'Severity', 'Event', 'Action', 'Clear',
-    'Flag', 'FlagRule', 'DEFAULT_RULES', 'with_overrides',
+    'Flag', 'FlagRule', 'DEFAULT_RULES',
     'Conditions', 'SupervisorConfig', 'SupervisorStep', 'Memory', 'Reason', 'Reply', 'Transition',
     'Supervisor', 'step',
     'ChunkIngress', 'ChunkLike', 'Check', 'OnFailure', 'Verdict', 'Finding',

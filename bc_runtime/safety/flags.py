@@ -332,10 +332,3 @@ DEFAULT_RULES: Mapping[Flag, FlagRule] = MappingProxyType(
         Flag.RECORDER_LOST: _warn('the recorder is gone: this run is not recorded'),
     }
 )
-
-
-def with_overrides(
-    overrides: Mapping[Flag, FlagRule], rules: Mapping[Flag, FlagRule] = DEFAULT_RULES
-) -> Mapping[Flag, FlagRule]:
-    """Return a table with some rows replaced, e.g. OUT_OF_DISTRIBUTION as HOLD."""
-    return MappingProxyType({**rules, **overrides})

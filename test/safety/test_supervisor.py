@@ -234,15 +234,12 @@ def test_overrides_replace_single_rows(
 ) -> None:
     from dataclasses import replace
 
-    from bc_runtime.safety import with_overrides
-
-    table = with_overrides(
-        {
-            Flag.RECORDER_LOST: replace(
-                DEFAULT_RULES[Flag.CAMERA_STALE], text='the recorder is required'
-            )
-        }
-    )
+    table = {
+        **DEFAULT_RULES,
+        Flag.RECORDER_LOST: replace(
+            DEFAULT_RULES[Flag.CAMERA_STALE], text='the recorder is required'
+        ),
+    }
     desk = Desk(rules=table).to(State.AUTO)
     desk.flags[Flag.RECORDER_LOST] = ''
     assert desk.tick().state is State.BRAKING

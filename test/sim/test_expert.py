@@ -10,7 +10,6 @@ from bc_runtime.sim.arm import ArmSim
 from bc_runtime.sim.demonstrations import KickPlan, drive, record
 from bc_runtime.sim.expert import POLICY_HZ, Expert
 from bc_runtime.sim.kinematics import DownwardKinematics
-from bc_runtime.sim.motion import MotionLimits, next_velocity
 from bc_runtime.sim.task import INSTRUCTIONS
 
 EPISODES = 20
@@ -105,17 +104,3 @@ def test_kinematics_reaches_poses_over_the_table(sim: ArmSim) -> None:
         position, reached = kinematics.forward(joints)
         assert position == pytest.approx(goal, abs=1e-3)
         assert np.cos(reached - yaw) == pytest.approx(1.0, abs=1e-4)
-
-
-def test_motion_stops_at_its_goal_within_its_limits() -> None:
-    limits = MotionLimits(speed=0.4, acceleration=1.0)
-    position, velocity, dt_s = np.zeros(3), np.zeros(3), 1 / POLICY_HZ
-    goal = np.array([0.3, -0.1, 0.2])
-    for _ in range(60):
-        before = velocity
-        velocity = next_velocity(goal - position, velocity, limits=limits, dt_s=dt_s)
-        assert np.linalg.norm(velocity) <= limits.speed + 1e-9
-        assert np.linalg.norm(velocity - before) <= limits.acceleration * dt_s + 1e-9
-        position = position + velocity * dt_s
-    assert position == pytest.approx(goal, abs=1e-3)
-    assert np.linalg.norm(velocity) < 1e-2
