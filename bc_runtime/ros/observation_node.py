@@ -37,6 +37,7 @@ from bc_runtime.observation import (
     StreamKind,
     StreamRequest,
 )
+from bc_runtime.observation.pace import Pace
 from bc_runtime.observation.serialized import read_compressed_image, read_image
 from bc_runtime.observation.stamp_clock import foreign_clock
 from bc_runtime.resources import robot_file
@@ -82,8 +83,6 @@ LOOK_PERIOD_S = 0.01
 EXPLAIN_AFTER_S = 2.0
 #: How often to repeat a reason that has been told [s].
 COMPLAINT_PERIOD_S = 0.1
-#: Part of the period that an observation may come early; on average the rate is kept.
-_EARLY = 0.05
 #: What a person has yet to say is waited for as long as it takes.
 _HUMAN_REASONS = (ReasonCode.NO_INSTRUCTION, ReasonCode.UNKNOWN_INSTRUCTION)
 
@@ -98,20 +97,25 @@ class _Listener(NamedTuple):
     raw: bool
 
 
+class _Served(NamedTuple):
+    """The policy that observations are made for."""
+
+    policy_id: str
+    assembler: ObservationAssembler
+
+
 class ObservationNode(DeploymentNode):
     """See the module's docstring."""
 
     def __init__(self) -> None:
         super().__init__('observation', PARAMETERS)
-        self._assembler: ObservationAssembler | None = None
-        self._spec: PolicySpec | None = None
-        self._policy_id = ''
+        self._policy: _Served | None = None
         self._sensors: dict[str, tuple[StreamRequest, Subscription]] = {}
         self._working = False
         self._epoch = 0
         self._sequence = 0
         self._instruction: str | None = None
-        self._due_ns = 0
+        self._pace = Pace()
         self._last_valid_mono = time.monotonic()
         self._last_told_mono = 0.0
         self._told: frozenset[tuple[ReasonCode, str]] = frozenset()
@@ -153,12 +157,13 @@ class ObservationNode(DeploymentNode):
         """Drop every interface; the policy is told anew by its latched topic."""
         self.destroy_interfaces()
         self._sensors.clear()
-        self._assembler, self._spec, self._policy_id = None, None, ''
+        self._policy = None
 
     # Policy and instruction -------------------------------------------------------------------
 
     def _on_policy_info(self, msg: bc_msg.PolicyInfo) -> None:
-        if not msg.policy_id or msg.policy_id == self._policy_id:
+        before = self._policy
+        if not msg.policy_id or (before is not None and msg.policy_id == before.policy_id):
             return
         try:
             spec = PolicySpec.from_json(msg.spec_json, source='policy_info')
@@ -169,14 +174,14 @@ class ObservationNode(DeploymentNode):
             self.get_logger().error(f'cannot serve policy {msg.name!r}: {error}')
             return
         self._problem = ''
-        if self._assembler is not None:
-            assembler.adopt(self._assembler)
-        self._spec, self._assembler, self._policy_id = spec, assembler, msg.policy_id
+        if before is not None:
+            assembler.adopt(before.assembler)
+        self._policy = _Served(msg.policy_id, assembler)
         if not self._served:
             self._waiting_since = time.monotonic()
         self._subscribe(listeners)
         if self._instruction is not None:
-            self._set_instruction(self._instruction)
+            self._set_instruction(assembler, self._instruction)
 
     def _listeners(self, assembler: ObservationAssembler) -> list[_Listener]:
         """Return how to listen to each stream that the policy needs.
@@ -218,12 +223,12 @@ class ObservationNode(DeploymentNode):
 
     def _on_instruction(self, msg: String) -> None:
         self._instruction = msg.data
-        if self._assembler is not None:
-            self._set_instruction(msg.data)
+        if self._policy is not None:
+            self._set_instruction(self._policy.assembler, msg.data)
 
-    def _set_instruction(self, text: str) -> None:
+    def _set_instruction(self, assembler: ObservationAssembler, text: str) -> None:
         try:
-            self._assembler.set_instruction(text)
+            assembler.set_instruction(text)
             self._problem = ''
         except BcError as error:
             self._problem = str(error)
@@ -240,11 +245,15 @@ class ObservationNode(DeploymentNode):
             stamp_ns = convert.to_ns(msg.header.stamp)
             self._stamps[config.topic] = stamp_ns
             return stamp_ns
-        return self.get_clock().now().nanoseconds
+        return self._now_ns()
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
 
     def _on_joint_state(self, msg: JointState) -> None:
-        if self._assembler is not None:
-            self._assembler.push_joint_state(
+        policy = self._policy
+        if policy is not None:
+            policy.assembler.push_joint_state(
                 stamp_ns=self._stamp(self._robot.joint_states, msg),
                 arrival_ns=time.monotonic_ns(),
                 names=msg.name,
@@ -252,10 +261,11 @@ class ObservationNode(DeploymentNode):
                 velocity=msg.velocity,
                 effort=msg.effort,
             )
-            self._publish_if_due()
+            self._publish_if_due(policy)
 
     def _on_image(self, camera: str, data: bytes) -> None:
-        if self._assembler is None:
+        policy = self._policy
+        if policy is None:
             return
         config = self._robot.cameras[camera]
         read = read_compressed_image if config.transport == 'compressed' else read_image
@@ -265,70 +275,58 @@ class ObservationNode(DeploymentNode):
             self.get_logger().error(f'camera {camera}: {error}', throttle_duration_sec=1.0)
             return
         if config.clock == 'arrival':
-            stamp_ns = self.get_clock().now().nanoseconds
+            stamp_ns = self._now_ns()
         else:
             self._stamps[config.topic] = stamp_ns
-        self._assembler.push_image(
+        policy.assembler.push_image(
             camera, stamp_ns=stamp_ns, arrival_ns=time.monotonic_ns(), image=image
         )
-        if not self._publish_if_due() and self._working and self._served and not self._told:
-            self._assembler.prepare(self._ready_ns())
+        due = self._publish_if_due(policy)
+        if not due and self._working and self._served and not self._told:
+            policy.assembler.prepare(self._pace.ready_ns(self._period_ns(policy)))
 
     def _on_vector(self, stream: str, paths: list[FieldPath], msg: object) -> None:
-        if self._assembler is not None:
+        policy = self._policy
+        if policy is not None:
+            values: list[float] | Defect
             try:
                 values = [path.read(msg) for path in paths]
             except FieldPathError as error:
                 values = Defect(code=ReasonCode.MISSING_FIELD, text=str(error))
-            self._assembler.push_vector(
+            policy.assembler.push_vector(
                 stream,
                 stamp_ns=self._stamp(self._robot.streams[stream], msg),
                 arrival_ns=time.monotonic_ns(),
                 values=values,
             )
-            self._publish_if_due()
+            self._publish_if_due(policy)
 
     # Observations ------------------------------------------------------------------------------
 
-    def _period_ns(self) -> int:
-        rate = self.get_parameter('rate_hz').value
-        return round(1e9 / rate) if rate > 0.0 else self._spec.dt_ns
+    def _period_ns(self, policy: _Served) -> int:
+        rate = float(self.get_parameter('rate_hz').value)
+        return round(1e9 / rate) if rate > 0.0 else policy.assembler.spec.dt_ns
 
-    def _ready_ns(self) -> int:
-        """Return the earliest time of the next observation.
-
-        A frame that is due now and was stamped a little early must not be left for the next one.
-        """
-        return self._due_ns - round(_EARLY * self._period_ns())
-
-    def _publish_if_due(self) -> bool:
-        if not self._working or self._assembler is None:
+    def _publish_if_due(self, policy: _Served) -> bool:
+        if not self._working:
             return False
-        stamp_ns = self._assembler.reference_time()
+        stamp_ns = policy.assembler.reference_time()
         if stamp_ns is None:
             return False
-        early_ns = self._ready_ns() - stamp_ns
-        if 0 < early_ns < convert.NS:
+        if not self._pace.take(stamp_ns, period_ns=self._period_ns(policy), now_ns=self._now_ns()):
             return False
-        if early_ns >= convert.NS:  # the clock was set back
-            self._due_ns = stamp_ns
-        period_ns = self._period_ns()
-        # On average at the rate, although cameras and policy are not in step.
-        due_ns = max(self._due_ns + period_ns, stamp_ns + period_ns // 2)
-        # One stamp of the future must not make all that follow wait for it.
-        self._due_ns = min(due_ns, self.get_clock().now().nanoseconds + period_ns)
-        self._publish(self._assemble(stamp_ns))
+        self._publish(policy, self._assemble(policy, stamp_ns))
         return True
 
-    def _assemble(self, stamp_ns: int) -> Observation:
+    def _assemble(self, policy: _Served, stamp_ns: int) -> Observation:
         self._began = time.monotonic()
-        return self._assembler.assemble(
+        return policy.assembler.assemble(
             stamp_ns,
-            now_ns=self.get_clock().now().nanoseconds,
+            now_ns=self._now_ns(),
             now_mono_ns=time.monotonic_ns(),
         )
 
-    def _publish(self, observation: Observation) -> None:
+    def _publish(self, policy: _Served, observation: Observation) -> None:
         if observation.valid:
             self._last_valid_mono = self._began
             self._waiting_since, self._served = None, True
@@ -339,7 +337,7 @@ class ObservationNode(DeploymentNode):
             observation,
             sequence=self._sequence,
             epoch=self._epoch,
-            policy_id=self._policy_id,
+            policy_id=policy.policy_id,
             anchor=observation.anchor,
             assembly_s=time.monotonic() - self._began,
         )
@@ -349,24 +347,27 @@ class ObservationNode(DeploymentNode):
 
     def _complain(self) -> None:
         """Tell why no valid observation is possible: at once what is new, then now and then."""
-        if not self._working or self._assembler is None:
+        policy = self._policy
+        if not self._working or policy is None:
             return
         now = time.monotonic()
-        if now - self._last_valid_mono <= max(2.5e-9 * self._period_ns(), COMPLAINT_PERIOD_S):
+        if now - self._last_valid_mono <= max(
+            2.5e-9 * self._period_ns(policy), COMPLAINT_PERIOD_S
+        ):
             return
-        observation = self._assemble(self.get_clock().now().nanoseconds)
+        observation = self._assemble(policy, self._now_ns())
         if now - self._last_valid_mono > EXPLAIN_AFTER_S:
-            reasons = tuple(map(self._explained, observation.reasons))
+            reasons = tuple(self._explained(policy, each) for each in observation.reasons)
             observation = replace(observation, reasons=reasons)
         waiting = all(reason.code is ReasonCode.NOT_YET for reason in observation.reasons)
         known = waiting or _what(observation) <= self._told
         if not known or now - self._last_told_mono >= COMPLAINT_PERIOD_S:
-            self._publish(observation)
-        self._end_if_hopeless(observation)
+            self._publish(policy, observation)
+        self._end_if_hopeless(policy, observation)
 
-    def _explained(self, reason: Reason) -> Reason:
+    def _explained(self, policy: _Served, reason: Reason) -> Reason:
         """Say why a stream that somebody publishes does not serve, where its driver is not it."""
-        request = self._assembler.streams.get(reason.stream)
+        request = policy.assembler.streams.get(reason.stream)
         if request is None or reason.code in _HUMAN_REASONS:
             return reason
         if reason.code is ReasonCode.MISSING:
@@ -376,12 +377,10 @@ class ObservationNode(DeploymentNode):
         stamp_ns = self._stamps.get(request.topic)
         if stamp_ns is None:
             return reason
-        why = clock_problem(self) or foreign_clock(
-            stamp_ns, self.get_clock().now().nanoseconds, time.monotonic_ns()
-        )
+        why = clock_problem(self) or foreign_clock(stamp_ns, self._now_ns(), time.monotonic_ns())
         return replace(reason, text=why) if why else reason
 
-    def _end_if_hopeless(self, observation: Observation) -> None:
+    def _end_if_hopeless(self, policy: _Served, observation: Observation) -> None:
         """End the process if the sensors have not allowed one observation since the start."""
         timeout_s = self.get_parameter('startup_timeout_s').value
         if self._waiting_since is None or timeout_s <= 0.0:
@@ -390,25 +389,27 @@ class ObservationNode(DeploymentNode):
         if not reasons or time.monotonic() - self._waiting_since <= timeout_s:
             return
         self._waiting_since = None
+        what = '; '.join(self._with_topic(policy, each) for each in reasons)
         self.get_logger().fatal(
             f'no valid observation within {timeout_s:g} s after the policy was known, so nothing '
-            f'can start: {"; ".join(map(self._with_topic, reasons))}. Correct this and start '
+            f'can start: {what}. Correct this and start '
             'again, or set the parameter startup_timeout_s to 0 to wait for ever'
         )
         self._fail()
 
-    def _with_topic(self, reason: Reason) -> str:
-        request = self._assembler.streams.get(reason.stream)
+    def _with_topic(self, policy: _Served, reason: Reason) -> str:
+        request = policy.assembler.streams.get(reason.stream)
         if request is None or not request.topic:
             return str(reason)
         return f'{reason} (topic {self.resolve_topic_name(request.topic)})'
 
     def _diagnose(self) -> tuple[bytes, str, dict[str, object]]:
-        if self._assembler is None:
+        policy = self._policy
+        if policy is None:
             problem = self._problem or 'waiting for a policy on policy_info'
             return DiagnosticStatus.WARN, problem, {}
         level = DiagnosticStatus.ERROR if self._problem else DiagnosticStatus.OK
-        facts = {'observations': self._sequence, 'policy': self._policy_id[:12]}
+        facts = {'observations': self._sequence, 'policy': policy.policy_id[:12]}
         return level, self._problem or 'observing', facts
 
 

@@ -55,10 +55,12 @@ def trace_observation(module: Any, trace: Trace) -> None:
     around(
         node,
         '_publish',
-        lambda _, observation: trace.note('assembled', observation.stamp_ns),
-        lambda _kept, _result, _self, observation: trace.note('observed', observation.stamp_ns),
+        lambda _, policy, observation: trace.note('assembled', observation.stamp_ns),
+        lambda _kept, _result, _self, _policy, observation: trace.note(
+            'observed', observation.stamp_ns
+        ),
     )
-    around(node, '_assemble', lambda _, stamp_ns: trace.note('assemble', stamp_ns))
+    around(node, '_assemble', lambda _, policy, stamp_ns: trace.note('assemble', stamp_ns))
 
 
 def trace_inference(module: Any, trace: Trace) -> None:
