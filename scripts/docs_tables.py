@@ -33,6 +33,7 @@ _PARAMETER_FILES = {
     **{name: f'{name}_node.py' for name in NODES},
     'controller': 'controller_parameters.py',
     'inference': 'inference_parameters.py',
+    'recorder': 'recorder_parameters.py',
     'sim_robot': 'sim_parameters.py',
 }
 

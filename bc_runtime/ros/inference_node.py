@@ -24,7 +24,7 @@ from bc_runtime.resources import robot_file
 from bc_runtime.ros import convert, qos
 from bc_runtime.ros.diagnostics import Diagnostics
 from bc_runtime.ros.inference_parameters import PARAMETERS, preferred, role_of, trigger_options
-from bc_runtime.ros.lifecycle import DeploymentNode
+from bc_runtime.ros.lifecycle import DeploymentNode, Running
 from bc_runtime.ros.model_folders import ModelFolders
 from bc_runtime.ros.policy_swaps import PolicySwaps
 from bc_runtime.ros.runtime import run_node
@@ -46,7 +46,7 @@ class _Counts:
     problem: str = ''
 
 
-class Inference:
+class Inference(Running):
     """A configured inference node: its policies, its worker and its topics.
 
     Args:

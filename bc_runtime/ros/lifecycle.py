@@ -42,6 +42,14 @@ class Running(Protocol):
     def cleanup(self) -> None:
         """Undo `configure`."""
 
+    def request_stop(self) -> None:
+        """Begin to come to rest; most can end at once."""
+        return
+
+    def at_rest(self) -> bool:
+        """Return whether the process may end."""
+        return True
+
 
 class DeploymentNode(LifecycleBase):
     """A lifecycle node that can start itself and comes to rest before its process ends."""
@@ -142,10 +150,12 @@ class DeploymentNode(LifecycleBase):
 
     def request_stop(self) -> None:
         """Begin to come to rest; most nodes can end at once."""
+        if self._running is not self:
+            self._running.request_stop()
 
     def at_rest(self) -> bool:
         """Return whether the process may end."""
-        return True
+        return self._running is self or self._running.at_rest()
 
     def destroy_node(self) -> None:
         """Deactivate and clean up, then destroy."""

@@ -251,15 +251,15 @@ def test_recorder_node_can_be_configured_twice(node, tmp_path):
         for name in ('first', 'second'):
             assert recorder.trigger_configure().name == 'SUCCESS'
             request, response = StartEpisode.Request(id=name), StartEpisode.Response()
-            early = recorder._on_start(request, StartEpisode.Response())
+            early = recorder._running._on_start(request, StartEpisode.Response())
             assert not early.success
             assert 'activate it first' in early.message
             assert recorder.trigger_activate().name == 'SUCCESS'
             node.wait_for(words.get_subscription_count, each=lambda: spin(executor))
-            assert recorder._on_start(request, response).success
+            assert recorder._running._on_start(request, response).success
             words.publish(String(data=name))
             node.wait_for(
-                lambda: recorder._writer.status.messages >= 2, each=lambda: spin(executor)
+                lambda: recorder._running._writer.status.messages >= 2, each=lambda: spin(executor)
             )
             assert recorder.trigger_deactivate().name == 'SUCCESS'
             assert recorder.trigger_cleanup().name == 'SUCCESS'
