@@ -10,7 +10,9 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-MODELS := mlp diffusion flow gmm rt1 steering
+MODELS := act mlp diffusion flow gmm rt1 steering
+# Its image encoders are those of every policy of the arm.
+ENCODER := out/train/sim_arm_chunk.onnx
 
 SOAK ?= 10min
 TICKS ?= 10000000
@@ -92,10 +94,10 @@ train: ## Train the shipped policy again (torch, in an environment of its own)
 models: ## Train and export every model in models/ again, seeded; hours on one core
 	@scripts/build runtime demo
 	@$(PYTHON) scripts/bootstrap.py --venv .venv-train runtime demo train
-	@BC_VENV="$(CURDIR)/.venv-train" scripts/run bc train sim_arm_act --out models/sim_arm_act.onnx $(ARGS)
+	@BC_VENV="$(CURDIR)/.venv-train" scripts/run bc train --family chunk --out $(ENCODER) $(ARGS)
 	@for family in $(MODELS); do \
 	  case $$family in steering) robot=lane_car;; *) robot=sim_arm;; esac; \
-	  BC_VENV="$(CURDIR)/.venv-train" scripts/run bc train --family $$family \
+	  BC_VENV="$(CURDIR)/.venv-train" scripts/run bc train --family $$family --encoder $(ENCODER) \
 	    --out models/$${robot}_$$family.onnx $(ARGS) || exit 1; \
 	done
 

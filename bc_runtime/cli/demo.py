@@ -36,8 +36,8 @@ EXIT_INTERRUPTED = 130
 ARM = ('bc_runtime.ros.sim_node', 25.0)
 SIMULATIONS = {'sim_arm': ARM, 'lane_car': ('bc_runtime.ros.car_node', 60.0)}
 SIMULATION_NAME = ('--ros-args', '-r', '__node:=sim_robot')
-#: Policies of this family are executed under temporal ensembling.
-ENSEMBLED_FAMILY = 'act'
+#: Policies of these families are executed under temporal ensembling.
+ENSEMBLED_FAMILIES = ('act', 'chunk')
 #: Share of trials that must succeed for exit code 0.
 EXPECTED_SUCCESS = 0.5
 
@@ -78,7 +78,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         '--params-file',
         default='',
         help='node parameters (YAML); default: config/deploy.yaml, temporal ensembling, for '
-        'policies of the family act, else config/demo.yaml, receding horizon',
+        'policies of the families act and chunk, else config/demo.yaml, receding horizon',
     )
     parser.add_argument(
         '--takeover',
@@ -144,7 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _params_file(model: str) -> Path:
     """Return how a policy is executed: ACT's chunks agree where they overlap, others' may not."""
     family = spec_of(model, model_directories()).family
-    name = 'deploy.yaml' if family == ENSEMBLED_FAMILY else 'demo.yaml'
+    name = 'deploy.yaml' if family in ENSEMBLED_FAMILIES else 'demo.yaml'
     return share_directory() / 'config' / name
 
 

@@ -16,8 +16,8 @@ from bc_runtime.spec.errors import BcError, ConfigError
 _NEEDED = ('torch', 'onnx', 'onnxscript', 'onnxruntime', 'mujoco', 'cv2')
 POLICIES = ('sim_arm_act',)
 #: Policy families; each makes sim_arm_<family>, steering makes lane_car_steering.
-FAMILIES = ('act', 'act_cvae', 'mlp', 'diffusion', 'flow', 'gmm', 'rt1', 'steering')
-_ACT_STEPS = 5500
+FAMILIES = ('act', 'chunk', 'mlp', 'diffusion', 'flow', 'gmm', 'rt1', 'steering')
+_CHUNK_STEPS = 5500
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,20 +35,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         '--family',
         choices=FAMILIES,
         default='act',
-        help='what kind of policy to train (default: act). All but act and steering learn on the '
-        'image encoders of an act policy, with its demonstrations and corrections',
+        help='what kind of policy to train (default: act). All but chunk and steering learn on '
+        'the image encoders of a chunk policy',
     )
     parser.add_argument('--seed', type=int, default=1, help='of the training (default: 1)')
     parser.add_argument(
         '--steps',
         type=int,
         default=0,
-        help=f"updates; 0: {_ACT_STEPS} on the demonstrations for act, else the family's recipe",
+        help=f"updates; 0: {_CHUNK_STEPS} on the demonstrations for chunk, else the family's "
+        'recipe',
     )
     parser.add_argument(
         '--encoder',
         default='sim_arm_act',
-        help='policy whose image encoders other families take: a file, or a shipped model',
+        help='policy whose image encoders are taken: a file, or a shipped model of the arm',
     )
     parser.add_argument(
         '--episodes', type=int, default=400, help='successful demonstrations (default: 400)'
@@ -57,7 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         '--rounds',
         type=int,
         default=0,
-        help='rounds of DAgger: the act policy acts, the expert corrects (default: 0); other '
+        help='rounds of DAgger: the chunk policy acts, the expert corrects (default: 0); other '
         'families read them from the cache',
     )
     parser.add_argument(
@@ -85,8 +86,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         '--checkpoints',
         action='store_true',
-        help='families of the arm beside act: leave a complete policy file in the cache at every '
-        'tenth of the training',
+        help='families of the arm beside chunk: leave a complete policy file in the cache at '
+        'every tenth of the training',
     )
     parser.add_argument(
         '--two-graphs',
@@ -120,22 +121,22 @@ def run(args: argparse.Namespace) -> int:
             f'{args.policy} is of the family act, got --family {args.family}; '
             'leave out one of the two'
         )
-    if args.family != 'act':
+    if args.family != 'chunk':
         from bc_runtime.cli.train_family import run_family
 
         return run_family(args, say=_say)
-    return _run_act(args)
+    return _run_chunk(args)
 
 
-def _run_act(args: argparse.Namespace) -> int:
+def _run_chunk(args: argparse.Namespace) -> int:
     from bc_runtime.training.recipe import Recipe
     from bc_runtime.training.run import train_policy
 
-    out = args.out or Path('out/train/sim_arm_act.onnx')
+    out = args.out or Path('out/train/sim_arm_chunk.onnx')
     robot = RobotConfig.from_file(robot_file('sim_arm'))
     recipe = Recipe(
         seed=args.seed,
-        steps=args.steps or _ACT_STEPS,
+        steps=args.steps or _CHUNK_STEPS,
         episodes=args.episodes,
         rounds=args.rounds,
         round_trials=args.round_trials,

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""`bc train --family`: the families beside act."""
+"""`bc train --family`: the families beside chunk."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ def run_family(args: argparse.Namespace, *, say: Callable[[str], None]) -> int:
     from bc_runtime.training.recipe import Recipe
     from bc_runtime.training.samples import load_samples
 
+    if args.family == 'act' and args.rounds:
+        raise ConfigError(
+            'corrections are chunks at 15 Hz, act learns chunks at 50 Hz: leave out --rounds'
+        )
     robot = RobotConfig.from_file(robot_file('sim_arm'))
     encoder = find_model(args.encoder, model_dirs=model_directories())
     recipe = replace(recipe_of(args.family), seed=args.seed)
@@ -68,13 +72,13 @@ def run_family(args: argparse.Namespace, *, say: Callable[[str], None]) -> int:
 
 
 def _round_file(cache: Path, seed: int, number: int) -> Path:
-    from bc_runtime.training.sim_arm_act import NAME
+    from bc_runtime.training.sim_arm import NAME
 
     path = cache / f'{NAME}_{seed}_round_{number}.npz'
     if not path.is_file():
         raise ConfigError(
-            f'expected the corrections of round {number} of the act policy: train it first '
-            f'(bc train sim_arm_act --seed {seed} --cache {cache}), or say --rounds '
+            f'expected the corrections of round {number} of the chunk policy: train it first '
+            f'(bc train --family chunk --seed {seed} --cache {cache}), or say --rounds '
             f'{number - 1} to do without',
             source=str(path),
         )

@@ -18,7 +18,7 @@ from bc_runtime.spec import PolicySpec
 from bc_runtime.spec.errors import ConfigError
 from bc_runtime.training.network import ChunkPolicy
 from bc_runtime.training.recipe import Recipe
-from bc_runtime.training.sim_arm_act import EMBEDDINGS
+from bc_runtime.training.sim_arm import EMBEDDINGS
 
 _SPEC = 'spec'
 _RECIPE = 'recipe'

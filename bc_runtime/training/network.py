@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ChunkPolicy`: two small image encoders and a head that predicts a chunk of actions.
 
-After ACT (Zhao et al., 'Learning Fine-Grained Bimanual Manipulation with Low-Cost Hardware', RSS
-2023) it predicts a chunk of absolute targets under an L1 loss; encoders, conditioning and size are
-those of a small robot:
+As ACT (`families.act`) it predicts a chunk of absolute targets under an L1 loss, but by a
+perceptron that sees no more than where things are. The other families take its image encoders:
 
 * spatial soft-argmax features (Levine et al., 'End-to-End Training of Deep Visuomotor Policies',
   JMLR 2016): where something is matters more than what it is;

@@ -25,7 +25,7 @@ from bc_runtime.training.network import ChunkPolicy
 from bc_runtime.training.optimiser import Trained
 from bc_runtime.training.recipe import Recipe
 from bc_runtime.training.samples import SamplePool, Samples
-from bc_runtime.training.sim_arm_act import NAME, make_spec
+from bc_runtime.training.sim_arm import NAME, make_spec
 from bc_runtime.training.trainer import train, train_further
 
 _COMPARED_OBSERVATIONS = 16

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training of the ACT policy: batches with augmentation, the L1 loss, averaged weights."""
+"""Training of the family chunk: batches with augmentation, the L1 loss, averaged weights."""
 
 from __future__ import annotations
 

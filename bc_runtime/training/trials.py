@@ -64,6 +64,7 @@ CONDITIONS: Final[Mapping[str, Conditions]] = MappingProxyType(
 CONDITIONS_OF: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         'act': ('receding_6', 'newest', 'ensemble', 'ensemble_30hz'),
+        'chunk': ('receding_6', 'newest', 'ensemble', 'ensemble_30hz'),
         'diffusion': ('receding_6', 'newest'),
         'flow': ('receding_6', 'newest'),
         'mlp': ('newest', 'newest_30hz'),

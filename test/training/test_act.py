@@ -54,7 +54,7 @@ def losses(head, data):
 
 
 def test_recipe_is_a_chunk_of_two_seconds_at_50_hz():
-    recipe = recipe_of('act_cvae')
+    recipe = recipe_of('act')
     assert (recipe.chunk_size, recipe.rate_hz, recipe.rows) == (100, 50, 100)
 
 

@@ -19,7 +19,7 @@ from bc_runtime.spec import PolicySpec, RobotConfig
 from bc_runtime.training.correction import ExpertChunks, correct
 from bc_runtime.training.deployment_model import Conditions, DeploymentModel, Visit
 from bc_runtime.training.limited import Follower
-from bc_runtime.training.sim_arm_act import make_spec
+from bc_runtime.training.sim_arm import make_spec
 
 ROBOT = Path(__file__).parents[2] / 'config' / 'robots' / 'sim_arm.yaml'
 CONDITIONS = Conditions(strategy='latest', options={}, timeout_s=1.0)

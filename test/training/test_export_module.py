@@ -22,7 +22,7 @@ from bc_runtime.spec.self_test import make_inputs
 from bc_runtime.training.checkpoint import make_policy
 from bc_runtime.training.recipe import Recipe
 from bc_runtime.training.run import some_observations
-from bc_runtime.training.sim_arm_act import make_spec
+from bc_runtime.training.sim_arm import make_spec
 
 TINY = Recipe(hidden=16, width=4)
 

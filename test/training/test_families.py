@@ -18,6 +18,7 @@ import torch
 from bc_runtime.export.errors import ExportError
 from bc_runtime.export.module import export_module
 from bc_runtime.policy import load_policy
+from bc_runtime.resources import share_directory
 from bc_runtime.spec import ConfigError
 from bc_runtime.spec.inputs import NoiseInput, RecurrentInput
 from bc_runtime.spec.self_test import make_inputs
@@ -30,7 +31,7 @@ from bc_runtime.training.families.table import make_table
 from bc_runtime.training.families.trainer import train_family
 from bc_runtime.training.families.vision import load_vision
 from bc_runtime.training.recipe import Recipe
-from bc_runtime.training.sim_arm_act import make_spec
+from bc_runtime.training.sim_arm import make_spec
 
 FAMILIES = sorted(RECIPES)
 
@@ -94,7 +95,7 @@ def test_family_exports_with_parity_and_runs(exported):
     assert report.max_abs_error <= 1e-4
     policy = load_policy(report.path, threads=1)
     spec = policy.spec
-    assert spec.family == recipe.family.removesuffix('_cvae')
+    assert spec.family == recipe.family
     assert spec.control_hz == recipe.rate_hz
     assert spec.self_test is not None
     assert spec.source['encoder']['file'] == 'encoder.onnx'
@@ -227,6 +228,22 @@ def test_encoder_refuses_other_files(tmp_path, data):
         load_vision(path)
 
 
+@pytest.mark.parametrize('exported', ['mlp'], indirect=True)
+def test_encoders_can_be_taken_from_any_family(exported, encoder):
+    wanted, found = load_vision(encoder), load_vision(exported[1].path)
+    for name, value in wanted.state_dict().items():
+        torch.testing.assert_close(found.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_shipped_policies_of_the_arm_share_their_encoders():
+    paths = sorted((share_directory() / 'models').glob('sim_arm_*.onnx'))
+    first, *others = (load_vision(path).state_dict() for path in paths)
+    assert len(others) >= 5
+    for each in others:
+        for name, value in first.items():
+            torch.testing.assert_close(each[name], value, rtol=0, atol=0)
+
+
 def test_coarse_maps_are_means_of_the_encoders_maps_beside_where_things_are(encoder, data):
     fine, coarse = load_vision(encoder), load_vision(encoder, coarser=3)
     images = [torch.rand(2, 72, 96, 3) * 2.0 - 1.0 for _ in range(2)]
@@ -262,7 +279,7 @@ def test_checkpoints_are_complete_policies_on_the_way(data, encoder, tmp_path):
 
 
 def test_unknown_family_lists_those_that_exist():
-    with pytest.raises(ConfigError, match='available: act_cvae, diffusion, flow, gmm, mlp, rt1'):
+    with pytest.raises(ConfigError, match='available: act, diffusion, flow, gmm, mlp, rt1'):
         recipe_of('vae')
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from bc_runtime.observation.resize import resize_image
 from bc_runtime.sim import task
 from bc_runtime.sim.demonstrations import shrink_image
-from bc_runtime.training.sim_arm_act import make_spec
+from bc_runtime.training.sim_arm import make_spec
 
 
 def test_image_parity_between_demonstrations_and_the_spec():

@@ -40,6 +40,11 @@ def test_shipped_model_is_small(path):
     assert path.stat().st_size < 3_000_000
 
 
+def test_shipped_model_predicts_two_seconds_at_50_hz(policy):
+    assert (policy.spec.chunk_size, policy.spec.control_hz) == (100, 50.0)
+    assert policy.infer(make_inputs(policy.spec, 1)).values.shape == (100, 7)
+
+
 def test_shipped_model_fits_the_simulated_robot(policy):
     spec = policy.spec
     robot = RobotConfig.from_file(robot_file('sim_arm'))
@@ -77,6 +82,6 @@ def test_shipped_model_acts_on_the_instruction(policy):
 def test_shipped_model_tells_where_it_comes_from(policy):
     source = policy.spec.source
     assert policy.spec.license == 'Apache-2.0'
-    assert str(source['command']).startswith('bc train sim_arm_act --seed ')
+    assert str(source['command']).startswith('bc train --family act --seed ')
     assert source['parity']['max_abs_error'] <= 1e-4
     assert source['parity']['inputs'] >= 8

@@ -19,8 +19,13 @@ def test_family_needs_the_corrections_that_it_is_told_to_use(tmp_path, capsys):
     pytest.importorskip('torch', reason='training needs torch (requirements/train.txt)')
     assert main(['train', '--family', 'gmm', '--rounds', '2', '--cache', str(tmp_path)]) != 0
     error = capsys.readouterr().err
-    assert 'sim_arm_act_1_round_1.npz' in error
+    assert 'sim_arm_chunk_1_round_1.npz' in error
     assert '--rounds 0' in error
+
+
+def test_act_refuses_corrections_of_another_rate(capsys):
+    assert main(['train', 'sim_arm_act', '--rounds', '1']) != 0
+    assert 'leave out --rounds' in capsys.readouterr().err
 
 
 def test_family_and_policy_must_not_contradict_each_other(capsys):
@@ -29,7 +34,7 @@ def test_family_and_policy_must_not_contradict_each_other(capsys):
 
 
 @pytest.mark.parametrize('words', [['--two-graphs'], ['--sampling-steps', '4']])
-@pytest.mark.parametrize('family', ['act', 'mlp', 'steering'])
+@pytest.mark.parametrize('family', ['act', 'chunk', 'mlp', 'steering'])
 def test_sampling_options_are_for_families_that_sample(family, words, capsys):
     assert main(['train', '--family', family, *words]) != 0
     assert 'for --family diffusion and flow' in capsys.readouterr().err

@@ -20,7 +20,7 @@ from bc_runtime.training.checkpoint import (
 from bc_runtime.training.loss import chunk_loss
 from bc_runtime.training.recipe import Recipe
 from bc_runtime.training.samples import SamplePool
-from bc_runtime.training.sim_arm_act import make_spec
+from bc_runtime.training.sim_arm import make_spec
 from bc_runtime.training.trainer import train, train_further
 
 SHORT = Recipe(steps=4, batch=8, hidden=32, width=4, episodes=3)

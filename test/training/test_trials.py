@@ -27,10 +27,10 @@ def test_conditions_of_every_family_exist():
 
 def test_trials_give_the_same_for_the_same_scenes_and_say_their_interval(policy):
     robot = RobotConfig.from_file(robot_file('sim_arm'))
-    one = run_trials(policy, robot=robot, conditions='receding_6', scenes=[10_000])
-    two = run_trials(policy, robot=robot, conditions='receding_6', scenes=[10_000])
+    one = run_trials(policy, robot=robot, conditions='receding_20', scenes=[10_000])
+    two = run_trials(policy, robot=robot, conditions='receding_20', scenes=[10_000])
     assert one == two
-    assert f'receding_6: {one.successes}/1 (' in summary_of_trials(one)
+    assert f'receding_20: {one.successes}/1 (' in summary_of_trials(one)
 
 
 def test_trials_refuse_unknown_conditions(policy):

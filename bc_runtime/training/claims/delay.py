@@ -17,15 +17,12 @@ DELAYS_S: Final = (0.05, 0.2, 0.4)
 _JITTER_S: Final = 0.01
 _FIRST_SCENE: Final = 20_000
 
-#: Strategy by name, its options, inferences per second.
+#: Strategy by name, its options (a receding horizon executes as many steps as the policy says),
+#: inferences per second.
 _STRATEGIES: Final[Mapping[str, tuple[str, Mapping[str, float], float]]] = MappingProxyType(
     {
         'newest chunk': ('latest', {}, 15.0),
-        'receding horizon, 6 steps': (
-            'receding_horizon',
-            {'n_action_steps': 6, 'overrun_steps': 6},
-            2.5,
-        ),
+        'receding horizon, 0.4 s': ('receding_horizon', {}, 2.5),
         'temporal ensembling, 0.01': ('temporal_ensemble', {'coeff': 0.01}, 15.0),
         'weighted average, 0.3': ('weighted_average', {'old_share': 0.3}, 15.0),
         'real-time chunking, blend': ('real_time_chunking', {'execution_horizon': 1}, 15.0),
@@ -44,8 +41,11 @@ def strategies_under_delay(
         trials: Scenes per cell.
         say: Takes a line per cell.
     """
+    steps = policy.spec.n_action_steps
     counts: dict[str, tuple[Count, ...]] = {}
     for name, (strategy, options, rate) in _STRATEGIES.items():
+        if strategy == 'receding_horizon':
+            options = {'n_action_steps': steps, 'overrun_steps': steps}
         row = []
         for delay in DELAYS_S:
             model = DeploymentModel(

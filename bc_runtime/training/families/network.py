@@ -137,7 +137,7 @@ def make_family(recipe: FamilyRecipe, vision: Vision) -> FamilyPolicy:
 
 
 def _head(recipe: FamilyRecipe, vision: Vision, condition: int, scale: ActionScale) -> Head:
-    if recipe.family == 'act_cvae':
+    if recipe.family == 'act':
         return ActHead(
             grid=vision.grid,
             cameras=len(vision.encoders),

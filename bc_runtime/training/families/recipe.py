@@ -22,7 +22,7 @@ class FamilyRecipe:
     """How a family is trained; equal recipes and data give equal weights on one machine.
 
     Attributes:
-        family: act_cvae, mlp, diffusion, gmm, rt1 or flow.
+        family: act, mlp, diffusion, gmm, rt1 or flow.
         seed: Of the weights, the batches and the noise.
         steps: Optimiser steps.
         batch: Samples per step; episodes per step for recurrent families.
@@ -36,16 +36,16 @@ class FamilyRecipe:
             the first. What comes after it makes the head see what the motion is for.
         hidden: Width of the head.
         blocks: Residual blocks of the denoiser (diffusion, flow), or layers of the encoder
-            (act_cvae).
+            (act).
         sampling_steps: Of the loop in the graph (diffusion, flow).
         modes: Components of the mixture (gmm).
         memory: Width of the LSTM beside the direct way from observation to action (gmm); 0: there
             is no direct way, and the LSTM has the width of the head.
         smallest_spread: Least standard deviation of a component, in network units (gmm).
         tokens: Per dimension (rt1).
-        style: Dimensions of the style z (act_cvae).
-        kl_weight: Of the divergence of z from its prior against the L1 loss (act_cvae).
-        coarser: Cells of the feature maps that are averaged, each way, to be seen (act_cvae); 0:
+        style: Dimensions of the style z (act).
+        kl_weight: Of the divergence of z from its prior against the L1 loss (act).
+        coarser: Cells of the feature maps that are averaged, each way, to be seen (act); 0:
             only where features are is seen.
         rate_hz: Policy steps per second; 15 or 50.
         members: Perceptrons of the head whose answers are averaged (mlp).
@@ -119,7 +119,7 @@ RECIPES: Final[Mapping[str, FamilyRecipe]] = MappingProxyType(
         recipe.family: recipe
         for recipe in (
             FamilyRecipe(
-                family='act_cvae',
+                family='act',
                 steps=5_000,
                 batch=64,
                 learning_rate=7e-4,

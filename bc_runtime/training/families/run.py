@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 import torch
 
 from bc_runtime.export.module import ExportReport, export_module
@@ -64,47 +65,78 @@ def train_and_export(
     parts += corrections
     lengths = np.concatenate([each.observed_lengths for each in demonstrations])
     table = make_table(parts, lengths, vision, recipe, folder=folder, say=say)
-
-    def finish(result: Trained[FamilyPolicy], path: Path) -> ExportReport:
-        spec = family_spec(
-            recipe,
-            own_inputs=result.network.head.own_inputs,
-            training_ranges=ranges_of(parts),
-            source={
-                'command': command,
-                'recipe': asdict(recipe),
-                'encoder': {'file': encoder.name, 'sha256': vision.source},
-                'demonstrations': {
-                    'episodes': len(lengths),
-                    'steps': int(lengths.sum()),
-                    'corrections': len(table) - int(lengths.sum()),
-                },
-                'training': {
-                    **{name: round(value, 5) for name, value in result.losses.items()},
-                    'parameters': _parameters(result.network),
-                },
-                'trained_with': f'torch {torch.__version__.split("+")[0]}',
-            },
-        )
-        inputs = make_inputs(spec, recipe.seed)
-        own = {item.name: inputs[item.name] for item in result.network.head.own_inputs}
-        export = export_two_graphs if two_graphs else export_module
-        observations = [{**each, **own} for each in some_observations(parts[0])]
-        return export(result.network, spec, path, observations=observations)
+    course = _Course(
+        recipe=recipe,
+        command=command,
+        encoder={'file': encoder.name, 'sha256': vision.source},
+        parts=parts,
+        demonstrations=lengths,
+        export=export_two_graphs if two_graphs else export_module,
+    )
 
     def keep(result: Trained[FamilyPolicy], step: int) -> None:
         if checkpoints is not None:
-            finish(result, checkpoints / f'{out.stem}_{recipe.seed}_update_{step}.onnx')
+            course.finish(result, checkpoints / f'{out.stem}_{recipe.seed}_update_{step}.onnx')
 
     result = train_family(table, vision, recipe, say=say, checkpoint=keep)
     say(f'trained in {result.cpu_s / 60:.1f} CPU minutes')
-    report = finish(result, out)
+    report = course.finish(result, out)
     second = '' if report.spec.sampling is None else f' and {report.spec.sampling.step_file}'
     say(
         f'exported: {report.path}{second} ({report.size_bytes / 1e6:.2f} MB, '
         f'{report.nodes} nodes, torch and ONNX Runtime agree to {report.max_abs_error:.1e})'
     )
     return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Course:
+    """What a policy was trained with.
+
+    Attributes:
+        recipe: How.
+        command: What was typed.
+        encoder: Where the image encoders come from.
+        parts: Samples; those of demonstrations first.
+        demonstrations: Observations of each episode, (e,).
+        export: Writes one graph or two.
+    """
+
+    recipe: FamilyRecipe
+    command: str
+    encoder: Mapping[str, str]
+    parts: Sequence[Samples]
+    demonstrations: NDArray[np.int64]
+    export: Callable[..., ExportReport]
+
+    def finish(self, result: Trained[FamilyPolicy], path: Path) -> ExportReport:
+        """Write the policy file of a trained network."""
+        own_inputs = result.network.head.own_inputs
+        observations = int(self.demonstrations.sum())
+        spec = family_spec(
+            self.recipe,
+            own_inputs=own_inputs,
+            training_ranges=ranges_of(self.parts),
+            source={
+                'command': self.command,
+                'recipe': asdict(self.recipe),
+                'encoder': self.encoder,
+                'demonstrations': {
+                    'episodes': len(self.demonstrations),
+                    'steps': observations,
+                    'corrections': sum(map(len, self.parts)) - observations,
+                },
+                'training': {
+                    **{name: round(value, 5) for name, value in result.losses.items()},
+                    'parameters': sum(p.numel() for p in result.network.parameters()),
+                },
+                'trained_with': f'torch {torch.__version__.split("+")[0]}',
+            },
+        )
+        inputs = make_inputs(spec, self.recipe.seed)
+        own = {item.name: inputs[item.name] for item in own_inputs}
+        seen = [{**each, **own} for each in some_observations(self.parts[0])]
+        return self.export(result.network, spec, path, observations=seen)
 
 
 def ranges_of(parts: Sequence[Samples]) -> Mapping[str, TrainingRange]:
@@ -136,7 +168,3 @@ def some_observations(samples: Samples) -> list[Tensors]:
         }
         for step in steps.astype(int)
     ]
-
-
-def _parameters(policy: FamilyPolicy) -> int:
-    return sum(parameter.numel() for parameter in policy.parameters())

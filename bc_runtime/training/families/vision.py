@@ -20,7 +20,8 @@ from bc_runtime.sim.demonstrations import IMAGE_HEIGHT, IMAGE_WIDTH
 from bc_runtime.spec.errors import ConfigError, available
 from bc_runtime.training.network import ImageEncoder
 
-_PREFIX = 'encoders.'
+# Of their tensors in a policy of the family chunk, and of another family.
+_PREFIXES = ('encoders.', 'vision.encoders.')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +113,12 @@ def load_vision(path: Path, *, coarser: int = 0) -> Vision:
     tensors: Mapping[str, NDArray[np.generic]] = {
         each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer
     }
-    stem, film = (f'{_PREFIX}0.{name}.weight' for name in ('stem', 'film'))
+    tensors = {
+        name.removeprefix('vision.'): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(_PREFIXES)
+    }
+    stem, film = (f'encoders.0.{name}.weight' for name in ('stem', 'film'))
     if stem not in tensors or film not in tensors:
         raise ConfigError(
             f'expected the image encoders of a policy of bc train ({stem}, {film}, ...); '

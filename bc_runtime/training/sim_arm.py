@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bc_runtime authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the reference policy of the simulated arm takes and gives."""
+"""What the policies of the simulated arm take and give."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from bc_runtime.spec import (
     TrainingRange,
 )
 
-NAME: Final = 'sim_arm_act'
+#: The policy whose image encoders the others take.
+NAME: Final = 'sim_arm_chunk'
 VERSION: Final = '1'
 #: Steps that the receding-horizon strategy executes before the next chunk, as evaluated.
 N_ACTION_STEPS: Final = 6
@@ -52,7 +53,7 @@ def make_spec(
     return PolicySpec(
         name=NAME,
         version=VERSION,
-        family='act',
+        family='chunk',
         license='Apache-2.0',
         control_hz=float(POLICY_HZ),
         n_obs_steps=1,
