@@ -121,6 +121,10 @@ def run(args: argparse.Namespace) -> int:
             f'{args.policy} is of the family act, got --family {args.family}; '
             'leave out one of the two'
         )
+    if args.family == 'act' and args.rounds:
+        raise ConfigError(
+            'corrections are chunks at 15 Hz, act learns chunks at 50 Hz: leave out --rounds'
+        )
     if args.family != 'chunk':
         from bc_runtime.cli.train_family import run_family
 

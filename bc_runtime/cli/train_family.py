@@ -28,10 +28,6 @@ def run_family(args: argparse.Namespace, *, say: Callable[[str], None]) -> int:
     from bc_runtime.training.recipe import Recipe
     from bc_runtime.training.samples import load_samples
 
-    if args.family == 'act' and args.rounds:
-        raise ConfigError(
-            'corrections are chunks at 15 Hz, act learns chunks at 50 Hz: leave out --rounds'
-        )
     robot = RobotConfig.from_file(robot_file('sim_arm'))
     encoder = find_model(args.encoder, model_dirs=model_directories())
     recipe = replace(recipe_of(args.family), seed=args.seed)

@@ -78,7 +78,7 @@ def test_deployed_is_the_style_zero_and_nothing_of_the_style_encoder(head):
 def test_every_part_of_the_observation_changes_the_chunk(head):
     data = batch(1)
     (chunk,) = head(data.condition)
-    edges = np.cumsum([0, GRID.points, GRID.features - GRID.points] * 1)
+    edges = np.cumsum([0, GRID.points, GRID.features - GRID.points])
     places = {
         'points of the first camera': edges[0],
         'maps of the first camera': edges[1],
