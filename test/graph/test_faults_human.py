@@ -39,8 +39,8 @@ def until(w, state, events):
 def engage(moving, human):
     """Take over and put the leader where the robot is."""
     w = moving.witness
+    human.stream([q + 0.5 for q in command(moving)[:6]] + [0.05])
     events = w.mark()
-    human.leader = [q + 0.5 for q in command(moving)[:6]] + [0.05]
     at_ns = human.press(True)
     until(w, 'TAKEOVER', events)
     takeover = w.until_event('TAKEOVER', start=events)

@@ -13,6 +13,8 @@ from bc_runtime.ros import qos
 from harness.witness import Witness
 
 RATE_HZ = 50.0
+#: How long the leader is heard before a button is pressed [s].
+STREAM_S = 0.2
 
 
 class Human:
@@ -32,6 +34,14 @@ class Human:
         self._button = node.create_publisher(Bool, 'takeover', qos.DATA)
         self._joints = node.create_publisher(JointState, 'teleop', qos.SENSOR)
         self._timer = node.create_timer(1.0 / RATE_HZ, self._say)
+
+    def stream(self, leader: list[float]) -> None:
+        """Let the leader's joints be heard: a press while they are not ends the motion alone."""
+        self.leader = leader
+        w = self._witness
+        publishers = self._button, self._joints
+        w.until(lambda: all(p.get_subscription_count() for p in publishers), 'the controller')
+        w.watch(STREAM_S)
 
     def press(self, pressed: bool) -> int:
         """Press or let go; return when, monotonic clock [ns]."""
