@@ -104,7 +104,7 @@ def _includer() -> IncludeLaunchDescription | None:
     """Return the action that includes this file, of `ros2 launch` or of another launch file.
 
     Only it knows which arguments are meant for this file: launch mixes them with those of all
-    files that include it, and uses what nobody has declared without a word.
+    files that include it, and silently uses what nobody has declared.
     """
     frame = inspect.currentframe()
     while frame is not None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from bc_runtime.safety import Flag
 
-#: The recorder tells of an open bag once a second; after so long without a word it is gone [s].
+#: The recorder reports an open bag once a second; after this time of silence it is gone [s].
 PATIENCE_S = 3.5
 
 

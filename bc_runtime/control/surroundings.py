@@ -136,7 +136,7 @@ class Surroundings:
             streams: Name -> code, empty where it was good.
             mono_ns: Its arrival, monotonic.
             waits: The observation could not be made (yet). A frame that no observation needed may
-                be lost without a word.
+                be lost silently.
             ages_s: Name -> age of the newest sample [s].
         """
         late = [n for n, age in ages_s.items() if waits and age > self._late_s.get(n, math.inf)]

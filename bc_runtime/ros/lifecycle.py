@@ -211,7 +211,7 @@ class DeploymentNode(LifecycleBase):
         except BcError as error:
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
-        except Exception:  # noqa: BLE001 - rclpy would swallow it without a word
+        except Exception:  # noqa: BLE001 - rclpy would swallow it silently
             self.get_logger().error(traceback.format_exc())
             return TransitionCallbackReturn.FAILURE
         self.get_logger().debug(f'{step.__name__}: done')

@@ -48,7 +48,7 @@ def declare(node: Node, table: Sequence[Parameter]) -> None:
 def refuse_unknown(node: Node) -> None:
     """Refuse parameters that were given to a node and are none of its own: misspelt ones.
 
-    ROS would ignore them without a word, and the default would hold.
+    ROS would ignore them silently, and the default would hold.
 
     Raises:
         ConfigError: names them, and what is known.

@@ -28,7 +28,7 @@ def spec(**changes: object) -> PolicySpec:
 def test_a_chunk_from_the_future_neither_moves_the_robot_nor_closes_the_door(ahead_s):
     """Regressions pinned: one future stamp made every right chunk after it an old one.
 
-    They were dropped without a word, and when its time came the robot went to its target.
+    They were dropped silently, and when its time came the robot went to its target.
     """
     rig = Rig(speed=0.2).auto()
     before, accepted = rig.position[0], rig.loop.plan.accepted

@@ -197,7 +197,7 @@ def test_with_a_paused_clock_the_command_ends_at_the_set_point():
     assert '/clock' in rig.replies[-1][1]
     rig.stands, rig.policy = None, True
     rig.run(1.2)
-    assert rig.loop.state is State.HELD, 'nothing moves without a word'
+    assert rig.loop.state is State.HELD, 'nothing moves without an operator command'
     rig.back_to_auto()
 
 

@@ -120,7 +120,7 @@ def read(path):
 @pytest.mark.parametrize('storage', STORAGES)
 def test_every_bag_is_read_and_recovered(storage, metadata, form, tmp_path, ros_types, capsys):
     """Regressions pinned: message compression copied as it was by `bc recover` (nothing could be
-    decoded, exit 0); QoS in metadata unlike the storage read 0 of 50 messages without a word; an
+    decoded, exit 0); QoS in metadata unlike the storage read 0 of 50 messages silently; an
     empty storage id, a .db3 path and a bag without metadata were refused as something else; a
     Humble bag could not be decoded."""
     bag = tmp_path / 'bag'

@@ -100,7 +100,7 @@ def test_takeover_and_handback() -> None:
     assert release.memory.epoch == epoch + 1
     assert Action.NEW_EPOCH in release.actions
     desk.wait(5.0, plan_ready=True, at_rest=True)
-    assert desk.state is State.HANDBACK  # nothing moves without a word
+    assert desk.state is State.HANDBACK  # nothing moves without an operator command
     resume = desk.tick(Event.RESUME, plan_ready=False)
     assert Action.NEW_EPOCH in resume.actions
     desk.wait(0.5)
