@@ -146,7 +146,8 @@ class Silence:
             self._unsure = False
         if not self._settles or (self.speaking and not self._due):
             return True
-        if not self._settled():
+        # Whoever begins to be heard begins from where the robot is: that must be certain.
+        if not (self.speaking or self._says.agreed) or not self._settled():
             return False
         self._seed()
         return True

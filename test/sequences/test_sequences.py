@@ -147,6 +147,21 @@ def test_a_robot_that_is_moved_before_it_was_ever_told_where_to_be_is_not_pulled
     replay(setup, seed, [*begin, *shove, ('post', 'START'), ('until', 'AUTO')])
 
 
+@each((*PLACES, SIMULATED))
+@pytest.mark.parametrize('by', [0.3, -0.4])
+def test_a_fault_holds_no_place_while_it_is_not_certain_where_the_robot_is(setup, seed, by):
+    """A robot is put elsewhere at once, which is not believed yet, and a tick fails.
+
+    What was believed before was then held, and the driver pulled the robot back.
+    """
+    world = replay(setup, seed, [*READY, ('shove', by), ('wait', 3)])
+    put = list(world.q)
+    world.act(('fail', 'deciding', 1))
+    world.act(('wait', 100))
+    assert world.loop.state == 'FAULT'
+    assert world.q == pytest.approx(put, abs=0.01)
+
+
 @each(PLACES)
 @pytest.mark.parametrize('kind', ['zero', 'other', 'nan', 'part'])
 def test_a_wrong_joint_state_at_a_start_moves_the_robot_nowhere(setup, seed, kind):
