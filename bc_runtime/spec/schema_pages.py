@@ -41,7 +41,7 @@ def json_schema(cls: type) -> dict[str, Any]:
     required = [e.name for e in found if _is_required(e) and e.key.only_if is None]
     if required:
         schema['required'] = required
-    rules = [_rule(entry, found) for entry in found if entry.key.only_if is not None]
+    rules = [_rule(entry, entry.key.only_if, found) for entry in found if entry.key.only_if]
     if rules:
         schema['allOf'] = rules
     return schema
@@ -131,10 +131,11 @@ def _element(entry: Entry) -> dict[str, Any]:
     return schema | {name: bound for name, bound in bounds.items() if bound not in (None, [])}
 
 
-def _rule(entry: Entry, among: tuple[Entry, ...]) -> dict[str, Any]:
+def _rule(
+    entry: Entry, only_if: tuple[str, tuple[object, ...]], among: tuple[Entry, ...]
+) -> dict[str, Any]:
     """Return the JSON Schema of: this key is known only where another one has certain values."""
-    assert entry.key.only_if is not None  # noqa: S101
-    name, values = entry.key.only_if
+    name, values = only_if
     (other,) = [one for one in among if one.name == name]
     condition: dict[str, Any] = {'properties': {name: {'enum': list(values)}}}
     if other.default not in values:  # where the other key is absent, so is this one
