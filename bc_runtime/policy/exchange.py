@@ -231,8 +231,10 @@ class PolicyExchange:
         if self._candidate is None:
             return None
         (session, purpose), self._candidate = self._candidate, None
+        active = self._status.active
         self._remember(session, purpose)
-        if purpose is not Purpose.REBUILD:
+        # A new session of the same policy, made anew or asked for twice, takes nothing back.
+        if active is None or active.policy_id != session.policy_id:
             # Where nobody judges the chunks, there is nothing to prove.
             self._proven, self._first_sequence = not self._keep_before, chunks + 1
         generation = self._status.generation + 1

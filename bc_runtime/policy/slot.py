@@ -290,8 +290,9 @@ class PolicySlot:
             candidate = loader()
         except BcError as error:
             reason = str(error)
-        # A candidate must never take the node down, whatever is wrong with it.
-        except Exception as error:  # noqa: BLE001
+        # A candidate must never take the node down, nor end this thread (SystemExit) without its
+        # being told: the exchange would wait for it for ever.
+        except BaseException as error:  # noqa: BLE001
             reason = f'{type(error).__name__}: {error}'
             _log.error('unexpected error while loading a policy', exc_info=True)
         with self._state:

@@ -49,6 +49,19 @@ def test_the_same_policy_once_more_has_the_same_one_before_it(exchange: PolicyEx
     assert back(exchange) == 'a/other/path'
 
 
+def test_a_policy_that_acted_is_gone_back_to_although_it_was_set_again(
+    exchange: PolicyExchange,
+) -> None:
+    """Regressions pinned: set once more, it counted as one that had never acted."""
+    for number, name in enumerate(('z', 'a')):
+        take(exchange, name, chunks=number)
+        exchange.executed(name, number + 1)
+    again = take(exchange, 'a', chunks=2)
+    take(exchange, 'b', chunks=2)
+    assert back(exchange) == 'a'
+    assert again in exchange.held
+
+
 def test_a_session_that_is_still_there_takes_over_without_a_load(exchange: PolicyExchange) -> None:
     first = take(exchange, 'a')
     take(exchange, 'b')

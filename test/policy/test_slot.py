@@ -138,12 +138,15 @@ def test_a_candidate_that_does_not_fit_the_robot_fails(slot: PolicySlot, spec: P
         slot.infer({})
 
 
-def test_an_unexpected_error_of_a_loader_is_a_failure_too(slot: PolicySlot) -> None:
+@pytest.mark.parametrize('error', [ZeroDivisionError, SystemExit])
+def test_an_unexpected_error_of_a_loader_is_a_failure_too(
+    slot: PolicySlot, error: type[BaseException]
+) -> None:
     def explode() -> Any:
-        raise ZeroDivisionError('oops')
+        raise error('oops')
 
     slot.load(explode, requested='x')
-    assert slot.wait(TIMEOUT_S).reason == 'ZeroDivisionError: oops'
+    assert slot.wait(TIMEOUT_S).reason == f'{error.__name__}: oops'
 
 
 def test_one_candidate_at_a_time(slot: PolicySlot, spec: PolicySpec) -> None:
